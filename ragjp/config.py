@@ -1,0 +1,181 @@
+"""Recipes: what an index is made of and how it is searched, as one typed value per stage, read from TOML.
+
+The only place that reads ``RAGJP_*`` from the environment. A recipe is stored with the index it produced.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ragjp.errors import RecipeError
+
+DEFAULT_ENCODER = "multilingual-e5-small"
+
+
+class _Stage(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Stage):
+    """A folder of documents and who may read them."""
+
+    #: Folder, relative to the recipe file.
+    path: str
+    include: tuple[str, ...] = ("**/*",)
+    exclude: tuple[str, ...] = ()
+    #: Principals that may read every document of this source. Empty: nobody may (default is deny).
+    access: tuple[str, ...] = ()
+
+
+class Limits(_Stage):
+    """What one document may cost before it is given up (with a reason code)."""
+
+    seconds: float = Field(30.0, gt=0)
+    memory_mib: int = Field(2048, ge=256)
+    max_bytes: int = Field(200 * 1024 * 1024, gt=0)
+    max_chars: int = Field(20_000_000, gt=0)
+
+
+class Chunking(_Stage):
+    """Sizes of chunks, in characters of the source text."""
+
+    target_chars: int = Field(350, ge=50)
+    max_chars: int = Field(600, ge=80)
+    #: Whole sentences repeated from the end of the previous chunk.
+    overlap_sentences: int = Field(0, ge=0, le=5)
+
+
+class EncoderChoice(_Stage):
+    """Which model turns text into vectors, and where it runs."""
+
+    #: A preset's name, a hub name already in the local cache, a folder, or ``hashing`` (tests).
+    model: str = DEFAULT_ENCODER
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    #: ``onnx`` needs no torch; ``auto`` takes it on a CPU for the bundled model and sentence-transformers otherwise.
+    engine: Literal["auto", "onnx", "torch"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    batch_size: int = Field(32, ge=1)
+    #: Store token embeddings for late interaction.
+    tokens: bool = True
+
+
+class Retrieval(_Stage):
+    """Candidate generation and score fusion. The weights are fitted (``docs/LOG.md`` says on what) and recorded here."""
+
+    n_candidates: int = Field(100, ge=1, le=2048)
+    k1: float = Field(0.8, gt=0)
+    b: float = Field(0.75, ge=0, le=1)
+    lemma_weight: float = Field(0.5, ge=0)
+    bigram_weight: float = Field(0.5, ge=0)
+    #: Share of the dense ranking in the fusion of normalised scores; BM25 has the rest.
+    dense_weight: float = Field(0.3, ge=0, le=1)
+
+
+class Reranking(_Stage):
+    """Late interaction over the best fused candidates, and optional diversity."""
+
+    maxsim: bool = True
+    depth: int = Field(50, ge=1)
+    #: Share of MaxSim in the final score; the fused score has the rest.
+    maxsim_weight: float = Field(0.5, ge=0, le=1)
+    #: 1.0 switches MMR off; lower values trade relevance for diversity.
+    mmr_lambda: float = Field(1.0, ge=0, le=1)
+
+
+class Answering(_Stage):
+    """The LLM server (any OpenAI-compatible endpoint on this network). None: extractive answers."""
+
+    endpoint: str | None = None
+    model: str = "local"
+    #: Name of the environment variable that holds the key, if the server wants one.
+    api_key_env: str | None = None
+    max_passages: int = Field(5, ge=1, le=50)
+    prompt_tokens: int = Field(3000, ge=200)
+    max_tokens: int = Field(512, ge=16)
+    timeout_s: float = Field(60.0, gt=0)
+    temperature: float = Field(0.0, ge=0)
+
+
+class Recipe(_Stage):
+    """Everything that decides what an index holds and how it answers."""
+
+    name: str = Field(pattern=r"^[\w.-]{1,64}$")
+    sources: tuple[Source, ...] = ()
+    limits: Limits = Limits()
+    chunks: Chunking = Chunking()
+    encoder: EncoderChoice = EncoderChoice()
+    retrieval: Retrieval = Retrieval()
+    rerank: Reranking = Reranking()
+    answer: Answering = Answering()
+
+
+def parse_recipe(values: Mapping[str, object], *, where: str) -> Recipe:
+    """Check plain values against :class:`Recipe`.
+
+    Raises
+    ------
+    RecipeError
+        One sentence naming the key, what is wrong with it, and ``where`` it was read.
+    """
+    try:
+        return Recipe.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(全体)"
+        reason = "知らない項目です" if first["type"] == "extra_forbidden" else str(first["msg"])
+        raise RecipeError(
+            f"レシピ {where} の「{key}」が正しくありません（{reason}）。docs/ARCHITECTURE.md の一覧と見比べて直してください。"
+        ) from error
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Raises
+    ------
+    RecipeError
+        When the file is missing, is not TOML, or says something impossible.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(
+            f"レシピ {path} を開けません。ファイル名を確かめてください。", code="recipe_missing"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"レシピ {path} が UTF-8 ではありません。UTF-8 で保存し直してください。") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"レシピ {path} は TOML として読めません（{error}）。その行を直してください。") from error
+    return parse_recipe(values, where=str(path))
+
+
+def cache_folder() -> Path:
+    """Where unpacked models are kept: ``RAGJP_CACHE``, else ``$XDG_CACHE_HOME/ragjp``, else ``~/.cache/ragjp``."""
+    if chosen := os.environ.get("RAGJP_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ragjp"
+
+
+def with_environment(answer: Answering) -> Answering:
+    """Let ``RAGJP_LLM_ENDPOINT`` and ``RAGJP_LLM_MODEL`` override what the recipe says."""
+    changes: dict[str, str] = {}
+    if endpoint := os.environ.get("RAGJP_LLM_ENDPOINT"):
+        changes["endpoint"] = endpoint
+    if model := os.environ.get("RAGJP_LLM_MODEL"):
+        changes["model"] = model
+    return answer.model_copy(update=changes)
+
+
+def api_key(answer: Answering) -> str:
+    """Read the key of the LLM server; a placeholder for servers that want none."""
+    name = answer.api_key_env
+    return os.environ.get(name, "none") if name else "none"

@@ -1,0 +1,197 @@
+"""The values that travel between the stages: small, frozen, named as in the field.
+
+Offsets are always counted in Python characters (code points) of the *source* text of one page, half-open ``[start, end)``.
+Pages are numbered from 1; formats without pages have one page. Scores: higher is better, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+class Span(NamedTuple):
+    """A half-open range of characters."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a document: its number (from 1), the text exactly as it is shown and cited, and its headings.
+
+    ``headings`` lists (start offset in ``text``, level from 1, heading text) in reading order; empty where the format tells
+    none (the chunker then looks for 第n章, 第n条, numbered and marked lines itself).
+    """
+
+    number: int
+    text: str
+    headings: tuple[tuple[int, int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source item: ``doc_id`` is its path relative to the source root, with forward slashes, NFC."""
+
+    doc_id: str
+    title: str
+    pages: tuple[Page, ...]
+    format: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What is indexed and retrieved: a run of whole sentences inside one page.
+
+    ``text`` equals ``page.text[start:end]``. ``title`` and ``heading_path`` tell where it stands; they are indexed and embedded
+    with the text and never shown as if they were part of it.
+    """
+
+    doc_id: str
+    page: int
+    start: int
+    end: int
+    text: str
+    title: str = ""
+    heading_path: tuple[str, ...] = ()
+
+    @property
+    def chunk_id(self) -> str:
+        """The public name of a chunk, stable as long as the document's text is: ``規程/経費.md#p1:120-480``."""
+        return f"{self.doc_id}#p{self.page}:{self.start}-{self.end}"
+
+    @property
+    def context(self) -> str:
+        """Title and headings, as one line put before the text when it is embedded and indexed."""
+        parts = [self.title, *self.heading_path]
+        return " ".join(dict.fromkeys(part for part in parts if part))
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoder returns for N texts.
+
+    vectors : (N, D) float32, each row of length 1.
+    tokens : (sum of T_i, D_token) float32, rows of length 1, all texts packed one after the other; (0, D_token) when not asked for.
+    offsets : (N + 1,) int64, tokens of text i are ``tokens[offsets[i]:offsets[i + 1]]``.
+    """
+
+    vectors: FloatArray
+    tokens: FloatArray
+    offsets: IntArray
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Text to vectors. One list in, one :class:`Encoded` out, in the order given; one text is a list of one."""
+
+    @property
+    def name(self) -> str:
+        """The name used in recipes, such as ``multilingual-e5-small``."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the vectors would: weights, prefixes, pooling, precision, maximum length."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a pooled vector."""
+        ...
+
+    @property
+    def token_dim(self) -> int:
+        """D_token, the width of a token vector; 0 when the encoder has none."""
+        ...
+
+    def encode_passages(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
+        """Embed passages (with the model's passage prefix)."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
+        """Embed queries (with the model's query prefix)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Who is asking: every read takes one, there is no default, and what no principal of it may read does not exist for it.
+
+    A principal is a string such as ``everyone``, ``user:tanaka`` or ``group:人事部``; a document is visible to a view when one
+    of the document's principals is among the view's. A document without principals is visible to nobody.
+    """
+
+    principals: frozenset[str]
+    unrestricted: bool = False
+
+    @classmethod
+    def of(cls, *principals: str) -> View:
+        """The view of somebody holding these principals, and no others (``everyone`` is not added by itself)."""
+        return cls(frozenset(principals))
+
+    @classmethod
+    def unrestricted_by_operator(cls) -> View:
+        """Everything, for the operator who owns the index's files. Named so that a reviewer finds each use."""
+        return cls(frozenset(), unrestricted=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One retrieved chunk. ``scores`` holds each ranking's own score (``bm25``, ``dense``, ``maxsim``) where it had one."""
+
+    doc_id: str
+    chunk_id: str
+    page: int
+    start: int
+    end: int
+    text: str
+    title: str
+    heading_path: tuple[str, ...]
+    score: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Hits, best first, ties by chunk id; from one generation of the index; with the time of each stage."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    generation: int
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote that stands, character for character, at ``[start, end)`` of the text of ``page`` of ``doc_id``."""
+
+    doc_id: str
+    page: int
+    quote: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question. ``no_answer`` has no citations and a text that says nothing was found."""
+
+    question: str
+    text: str
+    status: Literal["answered", "no_answer"]
+    citations: tuple[Citation, ...]
+    ranking: Ranking
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    #: ``extractive`` or the name of the LLM that wrote ``text``.
+    written_by: str = "extractive"
