@@ -93,8 +93,12 @@ class Answering(_Stage):
 
     endpoint: str | None = None
     model: str = "local"
+    #: ``chat`` for instruction-tuned models; ``completion`` (few-shot, ``/v1/completions``) for base models.
+    style: Literal["chat", "completion"] = "chat"
     #: Name of the environment variable that holds the key, if the server wants one.
     api_key_env: str | None = None
+    #: Networks (CIDR) outside the private ranges that are nevertheless this company's own: the endpoint may be there.
+    own_networks: tuple[str, ...] = ()
     max_passages: int = Field(5, ge=1, le=50)
     prompt_tokens: int = Field(3000, ge=200)
     max_tokens: int = Field(512, ge=16)
