@@ -1,0 +1,131 @@
+# Every command a user or a developer needs; `make help` lists them from the comments after `##`.
+# One .venv serves all: `make demo` puts the light default in it (no torch), `make test` adds the rest.
+# Stamps named after the contents of pyproject.toml and the lock: a second run installs nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+KEY := $(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
+LIGHT := $(VENV)/.stamp-light-$(KEY)
+LLM := $(VENV)/.stamp-llm-$(KEY)
+UI := $(VENV)/.stamp-ui-$(KEY)
+FULL := $(VENV)/.stamp-full-$(KEY)
+PIP := $(BIN)/python -m pip
+INSTALL := $(PIP) install -qq --no-input --disable-pip-version-check -c requirements.lock
+TORCH := torch==2.13.0
+ALL := .[cpu,offline,llm,torch,ui,eval,dev]
+CODE := ragjp ui evals tests indexes
+DATA := $(or $(RAGJP_DATA),../shared/data)
+
+.PHONY: help demo demo-index demo-llm ui test lint format types bench test-gpu bench-gpu lock clean distclean venv
+
+help: ## この一覧を表示する
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------------------------------- for everybody
+
+demo: demo-index ## 試す: 環境を作り、見本の社内文書を索引にし、質問に三つ答える（GPU も torch も不要）
+	@for question in "国内出張の日当はいくらですか。" "在宅勤務手当の金額はいくらですか。" "パスワードは何文字以上にする必要がありますか。"; do \
+		printf '\n'; $(BIN)/ragjp ask indexes/demo "$$question" --no-stream; done
+	@printf '\n%s\n' "ほかの質問をするには:        $(BIN)/ragjp ask indexes/demo \"質問をここに\"" \
+		"文書を探すには:              $(BIN)/ragjp search indexes/demo \"探す言葉\"" \
+		"ブラウザーで使うには:        make ui" \
+		"自分の文書で使うには:        README.ja.md の「自分の文書を使う」"
+
+demo-index: $(LIGHT)
+	@echo "見本の文書（indexes/demo/source）を索引にします。変わっていない文書は作り直しません。"
+	@$(BIN)/ragjp index indexes/demo.toml
+
+ui: $(UI) demo-index ## ブラウザーで使う: 見本の索引で画面を開く
+	@$(BIN)/python -m ui --index indexes/demo
+
+demo-llm: $(LLM) demo-index ## 言語モデルで試す: この機械の中で llama.cpp を動かし、引用を確かめた答えを流す
+	@$(BIN)/python -m ragjp.chain.demo indexes/demo "国内出張の日当はいくらですか。"
+
+# ---------------------------------------------------------------------------------------- for developers
+
+test: $(FULL) ## 全部調べる: 書式、型、層の向き、テスト（環境がなければ作る）
+	@$(MAKE) lint types
+	@echo "テストを実行します（数分）"
+	@$(BIN)/python -m pytest
+
+lint: $(FULL) ## 書き方と、段どうしの依存の向きを調べる
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/lint-imports --no-cache
+
+format: $(FULL) ## 書式を整える
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+types: $(FULL) ## 型を調べる（mypy --strict）
+	@$(BIN)/mypy
+
+bench: $(FULL) ## 正しさと速さを測る: 評価用データ（RAGJP_DATA）で全条件を走らせる
+	@test -d "$(DATA)" || { echo "評価用データ $(DATA) がありません。置き場所を RAGJP_DATA で指定してください。"; exit 1; }
+	@$(BIN)/ragjp eval $(DATA)/jsquad --split valid
+	@$(BIN)/ragjp eval $(DATA)/jaquad --split dev
+	@$(BIN)/ragjp eval $(DATA)/enterprise-ja
+
+has_gpu := nvidia-smi -L 2>/dev/null | grep -q GPU
+no_gpu := echo "この機械に NVIDIA の GPU が見えないので、何も実行していません。理由は ragjp doctor で確かめられます。"
+
+test-gpu: $(FULL) ## GPU が要るテストだけを実行する
+	@if $(has_gpu); then $(BIN)/python -m pytest -m gpu; else $(no_gpu); fi
+
+bench-gpu: $(FULL) ## GPU の速さを測る
+	@if $(has_gpu); then $(BIN)/python -m pytest -m gpu -k bench -s; else $(no_gpu); fi
+
+lock: ## requirements.lock を作り直す（新しい環境で全部を入れ、版を書き出す）
+	@echo "新しい環境 .venv-lock に全部を入れます（数分）"
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check '$(TORCH)'
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check -e '$(ALL)'
+	@{ echo "# Exact versions of the full environment, used as constraints (pip install -c). Made by: make lock"; \
+		.venv-lock/bin/python -m pip freeze --exclude-editable --exclude ragjp \
+		| sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | LC_ALL=C sort -f; } > requirements.lock
+	@rm -rf .venv-lock
+	@echo "requirements.lock を書きました"
+
+clean: ## 作った見本の索引と、道具が残したものを消す（.venv は残す）
+	@rm -rf indexes/demo/catalog.sqlite* indexes/demo/segments indexes/demo/writer.lock indexes/demo/report.jsonl
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
+	@find ragjp ui evals tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## .venv も消す
+	@rm -rf $(VENV)
+
+# ---------------------------------------------------------------------------------------- environments
+
+venv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 以上が見つかりません。入れてから、もう一度実行してください。"; exit 1; }
+	@$(PIP) --version >/dev/null 2>&1 || { echo "Python の環境 $(VENV) を作ります"; \
+		$(PYTHON) -m venv $(VENV) || { echo "環境を作れません。Debian や Ubuntu では apt install python3-venv が要ります。"; exit 1; }; }
+
+$(LIGHT): | venv
+	@echo "標準の部品を入れます（約 300 MB を取り寄せ、二、三分かかります）"
+	@$(INSTALL) -e '.[cpu,offline]'
+	@touch $@
+
+$(LLM): | $(LIGHT)
+	@echo "llama.cpp と小さな言語モデルを入れます（約 270 MB を取り寄せます）"
+	@$(INSTALL) -e '.[cpu,offline,llm]'
+	@touch $@
+
+$(UI): | $(LIGHT)
+	@echo "画面の部品を入れます"
+	@$(INSTALL) -e '.[cpu,offline,ui]'
+	@touch $@
+
+$(FULL): | venv
+	@echo "torch を入れます（数分）"
+	@$(INSTALL) '$(TORCH)'
+	@echo "開発用の部品を全部入れます（数分）"
+	@$(INSTALL) -e '$(ALL)'
+	@touch $@ $(LIGHT) $(LLM) $(UI)
