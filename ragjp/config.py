@@ -106,6 +106,13 @@ class Answering(_Stage):
     temperature: float = Field(0.0, ge=0)
 
 
+class Interface(_Stage):
+    """What the web page offers for this index; changes nothing that is indexed or found."""
+
+    #: Questions shown as buttons under the question box.
+    examples: tuple[str, ...] = Field((), max_length=8)
+
+
 class Recipe(_Stage):
     """Everything that decides what an index holds and how it answers."""
 
@@ -117,6 +124,7 @@ class Recipe(_Stage):
     retrieval: Retrieval = Retrieval()
     rerank: Reranking = Reranking()
     answer: Answering = Answering()
+    ui: Interface = Interface()
 
 
 def parse_recipe(values: Mapping[str, object], *, where: str) -> Recipe:
@@ -183,3 +191,21 @@ def api_key(answer: Answering) -> str:
     """Read the key of the LLM server; a placeholder for servers that want none."""
     name = answer.api_key_env
     return os.environ.get(name, "none") if name else "none"
+
+
+class UISettings(_Stage):
+    """What the web page is started with: which index it opens, and as whom it reads."""
+
+    index: Path
+    #: Everybody who opens the page reads as these principals; there is no login yet.
+    principals: tuple[str, ...] = Field(min_length=1)
+
+
+def ui_settings() -> UISettings:
+    """Read ``RAGJP_INDEX`` (else ``indexes/demo``) and ``RAGJP_UI_PRINCIPALS`` (comma-separated, else ``everyone``)."""
+    named = os.environ.get("RAGJP_UI_PRINCIPALS", "").split(",")
+    principals = tuple(name.strip() for name in named if name.strip())
+    return UISettings(
+        index=Path(os.environ.get("RAGJP_INDEX") or "indexes/demo"),
+        principals=principals or ("everyone",),
+    )
