@@ -1,4 +1,4 @@
-"""Japanese-language RAG search that runs wholly inside a company's own walls.
+r"""Japanese-language RAG search that runs wholly inside a company's own walls.
 
 The journey of the data, left to right, never back::
 
@@ -17,10 +17,14 @@ Examples
 >>> import ragjp
 >>> folder = TemporaryDirectory()
 >>> base = Path(folder.name)
->>> _ = (base / "docs").mkdir(), (base / "docs" / "旅費.md").write_text("# 旅費規程\\n\\n日当は2,500円とする。\\n", "utf-8")
->>> recipe = ragjp.Recipe.model_validate(
-...     {"name": "tiny", "encoder": {"model": "hashing"}, "sources": [{"path": "docs", "access": ["everyone"]}]}
-... )
+>>> (base / "docs").mkdir()
+>>> (base / "docs" / "旅費.md").write_text("# 旅費規程\n\n日当は2,500円とする。\n", "utf-8")
+26
+>>> recipe = ragjp.Recipe.model_validate({
+...     "name": "tiny",
+...     "encoder": {"model": "hashing"},
+...     "sources": [{"path": "docs", "access": ["everyone"]}],
+... })
 >>> ragjp.build(recipe, base=base, into=base / "tiny").added
 1
 >>> with ragjp.open_index(base / "tiny") as index:
