@@ -201,11 +201,18 @@ class UISettings(_Stage):
     principals: tuple[str, ...] = Field(min_length=1)
 
 
-def ui_settings() -> UISettings:
-    """Read ``RAGJP_INDEX`` (else ``indexes/demo``) and ``RAGJP_UI_PRINCIPALS`` (comma-separated, else ``everyone``)."""
+def ui_settings(index: Path | None = None) -> UISettings:
+    """Settle what the page opens and as whom it reads.
+
+    Parameters
+    ----------
+    index
+        The index asked for on the command line; without one ``RAGJP_INDEX``, else ``indexes/demo``.
+        The principals are those of ``RAGJP_UI_PRINCIPALS`` (comma-separated), else ``everyone``.
+    """
     named = os.environ.get("RAGJP_UI_PRINCIPALS", "").split(",")
     principals = tuple(name.strip() for name in named if name.strip())
     return UISettings(
-        index=Path(os.environ.get("RAGJP_INDEX") or "indexes/demo"),
+        index=index or Path(os.environ.get("RAGJP_INDEX") or "indexes/demo"),
         principals=principals or ("everyone",),
     )
