@@ -1,0 +1,1 @@
+"""A better order for the candidates: late interaction (MaxSim) and diversity (MMR), each with a readable reference."""
