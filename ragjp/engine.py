@@ -1,0 +1,363 @@
+"""One open index, ready to be searched and asked: the stages of the journey composed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+
+from ragjp.config import Recipe, parse_recipe, with_environment
+from ragjp.encoders import load_encoder
+from ragjp.errors import IndexCorrupt, IndexMismatch, RequestError
+from ragjp.index.lexical_cpu import document_frequencies
+from ragjp.index.reader import Allowed, DocumentInfo, Snapshot
+from ragjp.japanese.terms import Analyzer
+from ragjp.rerank.late_interaction import rerank
+from ragjp.rerank.mmr_cpu import mmr_order
+from ragjp.retrieval.candidates import Candidates, Question, find_candidates
+from ragjp.retrieval.fusion import normalise
+from ragjp.types import Answer, Encoder, FloatArray, Hit, IntArray, Ranking, View
+
+if TYPE_CHECKING:
+    from ragjp.chain.answer import Answerer
+    from ragjp.chain.events import Event
+
+RankingName = Literal["bm25", "dense", "fused", "reranked"]
+RANKINGS: tuple[RankingName, ...] = ("bm25", "dense", "fused", "reranked")
+MAX_K = 2048
+MAX_QUERY_CHARS = 4000
+
+
+class Engine:
+    """An open index. Safe to search from many threads; moves to a new generation by itself between two searches.
+
+    Parameters
+    ----------
+    path
+        Folder of the index.
+    recipe
+        What the index was built from, with changes to how it is searched and answered (not to what it holds).
+    encoder
+        The encoder it was built with.
+    analyzer
+        The analyzer it was built with.
+    """
+
+    def __init__(
+        self, path: Path, snapshot: Snapshot, recipe: Recipe, encoder: Encoder, analyzer: Analyzer
+    ) -> None:
+        self.path = path
+        self.recipe = recipe
+        self.encoder = encoder
+        self._analyzer = analyzer
+        self._snapshot = snapshot
+        self._swap = threading.Lock()
+        self._answerer: Answerer | None = None
+
+    @classmethod
+    def open(
+        cls, path: Path | str, *, encoder: Encoder | None = None, recipe: Recipe | None = None
+    ) -> Self:
+        """Open an index.
+
+        Parameters
+        ----------
+        encoder
+            Use this encoder instead of loading the one that the recipe names; its fingerprint must be the index's.
+        recipe
+            Search and answer by this recipe instead of the one stored with the index.
+
+        Raises
+        ------
+        IndexMissing, IndexCorrupt
+            When there is no index at ``path``, or it cannot be read.
+        IndexMismatch
+            When it was built with another dictionary, folding or encoder than are installed here.
+        ModelUnknown, MissingExtra
+            When its encoder is not on this machine.
+        """
+        path = Path(path)
+        snapshot = Snapshot(path)
+        try:
+            chosen = recipe or stored_recipe(snapshot.meta, path)
+            analyzer = Analyzer()
+            _require_same(path, "辞書", snapshot.meta["analyzer"], analyzer.fingerprint)
+            model = encoder or load_encoder(chosen.encoder)
+            _require_same(path, "埋め込みモデル", snapshot.meta["encoder"], model.fingerprint)
+        except BaseException:
+            snapshot.close()
+            raise
+        return cls(path, snapshot, chosen, model, analyzer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the index's files."""
+        self._snapshot.close()
+
+    @property
+    def generation(self) -> int:
+        """The generation that the next search would read, unless a newer one is committed meanwhile."""
+        return self._snapshot.generation
+
+    def refresh(self) -> bool:
+        """Move to the newest generation; True when there was a newer one."""
+        with self._swap:
+            if self._snapshot.is_current():
+                return False
+            newer = Snapshot(self.path)
+            _require_same(
+                self.path, "埋め込みモデル", newer.meta["encoder"], self.encoder.fingerprint
+            )
+            # The old snapshot is not closed: another thread may be reading it. It goes when nobody holds it.
+            self._snapshot = newer
+            return True
+
+    def search(
+        self, query: str, *, view: View, k: int = 10, ranking: RankingName = "reranked"
+    ) -> Ranking:
+        """Return the k best chunks that the view may read, best first, ties by chunk id.
+
+        Parameters
+        ----------
+        ranking
+            Where to stop on the way: one ranking alone (``bm25``, ``dense``), their fusion, or reranked.
+
+        Raises
+        ------
+        RequestError
+            When the query is empty or too long, or k is out of range.
+        """
+        return self.search_all(query, view=view, k=k, rankings=(ranking,))[ranking]
+
+    def search_all(
+        self, query: str, *, view: View, k: int = 10, rankings: Sequence[RankingName] = RANKINGS
+    ) -> dict[RankingName, Ranking]:
+        """Return several rankings of one query, sharing the work: what evaluation compares."""
+        _check_request(query, k)
+        self.refresh()
+        snapshot = self._snapshot
+        try:
+            return self._rank(snapshot, query, view, k, rankings)
+        except IndexCorrupt as error:
+            if error.code != "chunk_missing" or not self.refresh():
+                raise
+            # A merge forgot what this generation still pointed at: the newer one has it.
+            return self._rank(self._snapshot, query, view, k, rankings)
+
+    def question(self, query: str) -> tuple[Question, dict[str, float]]:
+        """Analyse and embed a query; with the milliseconds of both."""
+        started = time.perf_counter()
+        terms = self._analyzer.terms(query)
+        analysed = time.perf_counter()
+        wants_tokens = self.recipe.rerank.maxsim and self.encoder.token_dim > 0
+        encoded = self.encoder.encode_queries([query], tokens=wants_tokens)
+        finished = time.perf_counter()
+        timings = {"analyse": (analysed - started) * 1000, "encode": (finished - analysed) * 1000}
+        return Question(query, terms, encoded.vectors[0], encoded.tokens), timings
+
+    def candidates(
+        self, question: Question, *, view: View, depth: int
+    ) -> tuple[Snapshot, Candidates]:
+        """Return the candidates of a question with each ranking's score: what the fitting of weights reads."""
+        snapshot = self._snapshot
+        return snapshot, find_candidates(
+            snapshot, question, snapshot.allowed(view), self.recipe.retrieval, depth=depth
+        )
+
+    def _rank(
+        self, snapshot: Snapshot, query: str, view: View, k: int, rankings: Sequence[RankingName]
+    ) -> dict[RankingName, Ranking]:
+        started = time.perf_counter()
+        question, timings = self.question(query)
+        allowed = snapshot.allowed(view)
+        if not allowed.n_rows:
+            return {name: Ranking(query, (), snapshot.generation, timings) for name in rankings}
+        depth = max(self.recipe.retrieval.n_candidates, k)
+        found = find_candidates(snapshot, question, allowed, self.recipe.retrieval, depth=depth)
+        timings |= found.timings_ms
+        results: dict[RankingName, Ranking] = {}
+        for name in rankings:
+            stage_started = time.perf_counter()
+            order, scores, maxsim = self._order(snapshot, found, question, name, k)
+            reranked = time.perf_counter()
+            hits = _hits(snapshot, found, order[:k], scores[:k], maxsim)
+            now = time.perf_counter()
+            own = {"rerank": (reranked - stage_started) * 1000, "load": (now - reranked) * 1000}
+            total = (now - started) * 1000
+            results[name] = Ranking(
+                query, hits, snapshot.generation, {**timings, **own, "total": total}
+            )
+        return results
+
+    def _order(
+        self, snapshot: Snapshot, found: Candidates, question: Question, name: RankingName, k: int
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Places in the candidates, best first, with their scores, and MaxSim by place (NaN where there is none)."""
+        by_name = {
+            "bm25": found.bm25,
+            "dense": found.dense,
+            "fused": found.fused,
+            "reranked": found.fused,
+        }
+        scores = by_name[name]
+        order = np.lexsort((found.rows, -scores)).astype(np.int64)
+        if name == "bm25":
+            order = order[scores[order] > 0]
+        maxsim = np.full(len(found.rows), np.nan, dtype=np.float32)
+        store = snapshot.tokens
+        settings = self.recipe.rerank
+        if name != "reranked" or store is None or not len(question.tokens) or not settings.maxsim:
+            return order, scores[order], maxsim
+        reranked = rerank(scores[order], found.rows[order], question.tokens, store, settings)
+        maxsim[order] = reranked.maxsim
+        order, final = order[reranked.order], reranked.scores
+        if settings.mmr_lambda < 1.0:
+            head = order[: settings.depth]
+            vectors = snapshot.vectors[found.rows[head]].astype(np.float32)
+            chosen = mmr_order(
+                normalise(final[: len(head)]), vectors, settings.mmr_lambda, min(k, len(head))
+            )
+            order, final = head[chosen], final[chosen]
+        return order, final, maxsim
+
+    def page_text(self, doc_id: str, page: int, *, view: View) -> str:
+        """Return the text of a page exactly as it was indexed.
+
+        Raises
+        ------
+        AccessDenied
+            When the view may not read it, or there is no such page; the two are not told apart.
+        """
+        self.refresh()
+        return self._snapshot.page_text(doc_id, page, view)
+
+    def documents(self, *, view: View) -> tuple[DocumentInfo, ...]:
+        """List the documents that the view may read, by id."""
+        self.refresh()
+        return self._snapshot.documents(view)
+
+    def document_frequency(self, terms: Sequence[str], *, view: View) -> Mapping[str, int]:
+        """Count, for each lemma, the visible chunks that hold it."""
+        snapshot = self._snapshot
+        return document_frequencies(
+            snapshot.fields().get("lemma", []), terms, snapshot.allowed(view).rows
+        )
+
+    def document_count(self, *, view: View) -> int:
+        """Count the chunks that the view may read."""
+        return self._snapshot.allowed(view).n_rows
+
+    def ask(self, question: str, *, view: View) -> Answer:
+        """Answer a question from what the view may read, every quote verbatim from its page.
+
+        Raises
+        ------
+        LLMError
+            When a server is configured and fails. Without one the answer is extractive.
+        """
+        return self.answerer.answer(question, view=view)
+
+    async def aask(self, question: str, *, view: View) -> Answer:
+        """Answer without blocking the event loop; see :meth:`ask`."""
+        return await self.answerer.aanswer(question, view=view)
+
+    def stream(self, question: str, *, view: View) -> Iterator[Event]:
+        """Yield what happens while the question is answered; the last event holds the checked answer."""
+        return self.answerer.stream(question, view=view)
+
+    def astream(self, question: str, *, view: View) -> AsyncIterator[Event]:
+        """Yield the same events without blocking the event loop; see :meth:`stream`."""
+        return self.answerer.astream(question, view=view)
+
+    @property
+    def answerer(self) -> Answerer:
+        """The chain over this index, made when first asked (searching alone loads no LangChain)."""
+        if self._answerer is None:
+            from ragjp.chain.answer import Answerer
+
+            self._answerer = Answerer(
+                searcher=self,
+                pages=self,
+                statistics=self,
+                settings=with_environment(self.recipe.answer),
+            )
+        return self._answerer
+
+
+def stored_recipe(meta: Mapping[str, str], path: Path) -> Recipe:
+    """Read the recipe that an index was built from out of its manifest."""
+    return parse_recipe(json.loads(meta.get("recipe") or '{"name": "index"}'), where=f"索引 {path}")
+
+
+def _check_request(query: str, k: int) -> None:
+    if not query.strip():
+        raise RequestError("質問が空です。調べたいことばを入力してください。", code="query_empty")
+    if len(query) > MAX_QUERY_CHARS:
+        raise RequestError(
+            f"質問が長すぎます（{len(query)} 文字）。{MAX_QUERY_CHARS} 文字までに縮めてください。",
+            code="query_too_long",
+        )
+    if not 1 <= k <= MAX_K:
+        raise RequestError(
+            f"件数 {k} は指定できません。1 から {MAX_K} までにしてください。", code="k_out_of_range"
+        )
+
+
+def _require_same(path: Path, what: str, stored: str, installed: str) -> None:
+    if stored != installed:
+        raise IndexMismatch(
+            f"索引 {path} は別の{what}で作られています（索引: {stored}、この環境: {installed}）。"
+            f"同じ{what}を入れるか、ragjp index で作り直してください。"
+        )
+
+
+def _hits(
+    snapshot: Snapshot, found: Candidates, order: IntArray, scores: FloatArray, maxsim: FloatArray
+) -> tuple[Hit, ...]:
+    chunks = snapshot.chunks([int(row) for row in found.rows[order]])
+    hits = []
+    for place, score, chunk in zip(order, scores, chunks, strict=True):
+        parts = {
+            "bm25": float(found.bm25[place]),
+            "dense": float(found.dense[place]),
+            "fused": float(found.fused[place]),
+        }
+        if not np.isnan(maxsim[place]):
+            parts["maxsim"] = float(maxsim[place])
+        hits.append(
+            Hit(
+                chunk.doc_id,
+                chunk.chunk_id,
+                chunk.page,
+                chunk.start,
+                chunk.end,
+                chunk.text,
+                chunk.title,
+                chunk.heading_path,
+                float(score),
+                parts,
+            )
+        )
+    return _ties_by_id(hits)
+
+
+def _ties_by_id(hits: list[Hit]) -> tuple[Hit, ...]:
+    """Order equal scores by chunk id; scores never rise down the list, except under MMR, whose order is its own."""
+    falling = all(a.score >= b.score for a, b in zip(hits, hits[1:], strict=False))
+    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id)) if falling else hits)
