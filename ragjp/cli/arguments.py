@@ -1,0 +1,162 @@
+"""The arguments of every command, with help and errors in Japanese."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import NoReturn
+
+from ragjp import __version__
+from ragjp.errors import RequestError
+
+#: What argparse says → what we say. Tried in order, on the whole message.
+_TRANSLATIONS = (
+    (r"the following arguments are required: (.+)", r"「\1」が足りません"),
+    (r"unrecognized arguments: (.+)", r"「\1」という引数はありません"),
+    (
+        r"argument (.+?): invalid choice: (.+?) \(choose from (.+)\)",
+        r"\1 に \2 は使えません（\3 のどれか）",
+    ),
+    (r"argument (.+?): expected (?:one|at least one) argument", r"\1 の後に値がありません"),
+    (r"argument (.+?): expected \d+ arguments?", r"\1 の後の値の数が違います"),
+    (r"argument (.+?): ignored explicit argument (.+)", r"\1 に値 \2 は付けられません"),
+    (r"argument (.+?): not allowed with argument (.+)", r"\1 と \2 は一緒に使えません"),
+    (r"argument (.+?): invalid \w+ value: (.+)", r"\1 の値 \2 が正しくありません"),
+    (r"argument (.+?): (.+)", r"\1 の\2"),
+)
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class JapaneseParser(argparse.ArgumentParser):
+    """An argument parser that speaks Japanese and raises instead of leaving the program."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, add_help=False, **options)  # type: ignore[arg-type]
+        self._positionals.title = "引数"
+        self._optionals.title = "オプション"
+        self.add_argument("-h", "--help", action="help", help="この説明を表示して終わる")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the problem as one sentence.
+
+        Raises
+        ------
+        RequestError
+            Always; code ``bad_arguments``.
+        """
+        for pattern, ours in _TRANSLATIONS:
+            found = re.fullmatch(pattern, message, re.DOTALL)
+            if found:
+                message = found.expand(ours)
+                break
+        raise RequestError(
+            f"{message}。使い方は {self.prog} --help で見られます。", code="bad_arguments"
+        )
+
+    def format_usage(self) -> str:
+        """Return the usage line, headed in Japanese."""
+        return super().format_usage().replace("usage: ", "使い方: ", 1)
+
+    def format_help(self) -> str:
+        """Return the whole help, headed in Japanese."""
+        return super().format_help().replace("usage: ", "使い方: ", 1)
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        For anything else.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"値「{text}」が正しくありません（1 以上の整数）")
+    return int(text)
+
+
+def _reading(command: argparse.ArgumentParser) -> None:
+    """Add what search and ask share."""
+    command.add_argument("index", metavar="INDEX", help="索引のフォルダ（例: indexes/demo）")
+    command.add_argument("text", metavar="QUERY", help="探す言葉、または質問の文")
+    command.add_argument(
+        "--as",
+        dest="principals",
+        metavar="PRINCIPAL",
+        nargs="+",
+        action="extend",
+        help="この人・グループの権限で見る（例: --as everyone group:人事部）。"
+        "省略すると索引の管理者として全部を見る",
+    )
+    _json(command)
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="結果を JSON で標準出力に書く")
+
+
+def build_parser(
+    commands: dict[str, Command],
+    evaluation: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> JapaneseParser:
+    """Describe the whole command line.
+
+    Parameters
+    ----------
+    commands
+        What to call for each command's name; every command of this parser has one.
+    evaluation
+        Adds the arguments of ``ragjp eval``; given only when that command was typed, for it loads the evaluation code.
+    """
+    parser = JapaneseParser(
+        prog="ragjp",
+        description="社内の文書を、社内の機械だけで探し、出典のページを付けて答えます。",
+        epilog="終了コード: 0 成功、1 処理の失敗、2 指定の誤り。",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"ragjp {__version__}", help="版を表示して終わる"
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="失敗したとき、プログラムの詳しい経過も表示する"
+    )
+    children = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="コマンド", parser_class=JapaneseParser
+    )
+
+    def child(name: str, summary: str) -> JapaneseParser:
+        made = children.add_parser(name, help=summary, description=summary)
+        made.set_defaults(call=commands[name])
+        return made
+
+    index = child("index", "レシピに書いた文書を索引にする。2 回目からは変わった文書だけを処理する")
+    index.add_argument("recipe", metavar="RECIPE.toml", help="レシピ（例: indexes/demo.toml）")
+    _json(index)
+
+    search = child("search", "索引から、言葉や文に合う箇所を探す")
+    _reading(search)
+    search.add_argument(
+        "-k", type=positive, default=10, metavar="N", help="表示する件数（標準は 10）"
+    )
+
+    ask = child("ask", "質問に、出典のページを付けて答える")
+    _reading(ask)
+    ask.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="答えを書けたところから表示する、しない（標準は、画面に出すときだけする）",
+    )
+
+    evaluate = child("eval", "質問と正解の組（BEIR 形式）で、正しさと速さを測る")
+    if evaluation is not None:
+        evaluation(evaluate)
+
+    check = child("check", "索引のファイルがすべて正しいか調べる")
+    check.add_argument("index", metavar="INDEX", help="索引のフォルダ（例: indexes/demo）")
+    _json(check)
+
+    doctor = child("doctor", "この機械で何が使えるか、使えないものはなぜかを表示する")
+    _json(doctor)
+    return parser

@@ -1,0 +1,158 @@
+"""The commands: each calls the public API once and prints what it returns."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragjp.errors import LLMError, RequestError
+from ragjp.types import View
+
+if TYPE_CHECKING:
+    from ragjp.engine import Engine
+
+
+def index(args: argparse.Namespace) -> int:
+    """``ragjp index``: build or update; 1 when any document could not be read, after committing the others."""
+    from ragjp.cli.progress import ProgressDisplay
+    from ragjp.cli.show import build_text, build_values, failures_text
+    from ragjp.config import load_recipe
+    from ragjp.jobs.build import build
+
+    path = Path(args.recipe)
+    if path.is_dir():
+        raise RequestError(
+            f"{path} はフォルダです。レシピのファイル（{path}.toml など）を指定してください。",
+            code="recipe_missing",
+        )
+    recipe = load_recipe(path)
+    into = path.parent / recipe.name
+    with ProgressDisplay() as progress:
+        report = build(recipe, base=path.parent, into=into, progress=progress)
+    if args.json:
+        write_json(build_values(report, str(into)))
+    else:
+        print(build_text(report, str(into)))
+    if report.failures:
+        print(failures_text(report, str(into / "report.jsonl")), file=sys.stderr)
+        return 1
+    return 0
+
+
+def search(args: argparse.Namespace) -> int:
+    """``ragjp search``: the best passages."""
+    from ragjp.cli.show import ranking_text, ranking_values
+
+    with _opened(args.index) as engine:
+        ranking = engine.search(args.text, view=_view(args.principals), k=args.k)
+    if args.json:
+        write_json(ranking_values(ranking))
+    else:
+        print(ranking_text(ranking))
+    return 0
+
+
+def ask(args: argparse.Namespace) -> int:
+    """``ragjp ask``: an answer with its citations. When the LLM fails, what was found is still shown."""
+    from ragjp.cli.show import answer_values
+
+    with _opened(args.index) as engine:
+        if args.json:
+            write_json(answer_values(engine.ask(args.text, view=_view(args.principals))))
+        else:
+            streaming = sys.stdout.isatty() if args.stream is None else args.stream
+            _ask_in_words(engine, args.text, _view(args.principals), streaming=streaming)
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """``ragjp check``: verify every checksum and count; 1 when anything is wrong."""
+    from ragjp.cli.show import check_text, check_values
+    from ragjp.index.check import check as check_index
+
+    path = _index_folder(args.index)
+    report = check_index(path)
+    if args.json:
+        write_json(check_values(report, str(path)))
+    else:
+        print(check_text(report, str(path)))
+    return 1 if report.problems else 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """``ragjp doctor``: what this machine has, and why the rest is off. Never fails."""
+    from ragjp.doctor import examine
+
+    report = examine()
+    if args.json:
+        write_json(report.values())
+    else:
+        print(report.text())
+    return 0
+
+
+def write_json(values: dict[str, Any]) -> None:
+    """Write one JSON object on one line of standard output."""
+    print(json.dumps(values, ensure_ascii=False, allow_nan=False))
+
+
+def _ask_in_words(engine: Engine, question: str, view: View, *, streaming: bool) -> None:
+    from ragjp.chain.events import Delta, Finished, Retrieved
+    from ragjp.cli.show import citations_text, printable, ranking_text
+
+    print(f"質問: {printable(question)}")
+    found = None
+    written = ""
+    try:
+        for event in engine.stream(question, view=view):
+            if isinstance(event, Retrieved):
+                found = event.ranking
+            elif isinstance(event, Delta) and streaming:
+                print(
+                    "" if written else "答え: ", printable(event.text), sep="", end="", flush=True
+                )
+                written += event.text
+            elif isinstance(event, Finished):
+                if written:
+                    print()
+                if written.strip() != event.answer.text.strip():
+                    print(f"答え: {printable(event.answer.text)}")
+                print(citations_text(event.answer))
+    except LLMError:
+        if written:
+            print()
+        if found is not None:
+            print("言語モデルの答えは得られませんでした。見つかった箇所は次のとおりです。")
+            print(ranking_text(found))
+        raise
+
+
+def _view(principals: list[str] | None) -> View:
+    return View.unrestricted_by_operator() if principals is None else View.of(*principals)
+
+
+def _index_folder(text: str) -> Path:
+    path = Path(text)
+    if path.suffix == ".toml" and not path.is_dir():
+        raise RequestError(
+            f"{path} はレシピです。索引のフォルダ（{path.with_suffix('')} など）を指定してください。",
+            code="index_missing",
+        )
+    if path.is_file():
+        raise RequestError(
+            f"{path} はファイルです。索引のフォルダを指定してください。", code="index_missing"
+        )
+    return path
+
+
+@contextmanager
+def _opened(text: str) -> Iterator[Engine]:
+    from ragjp.engine import Engine
+
+    with Engine.open(_index_folder(text)) as engine:
+        yield engine

@@ -1,0 +1,147 @@
+"""Where ``ragjp`` starts: reads the arguments, runs a command, and turns every failure into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import ModuleType
+
+from ragjp.cli import commands
+from ragjp.cli.arguments import Command, build_parser
+from ragjp.errors import MissingExtra, RagjpError
+from ragjp.offline import stay_offline
+
+#: 128 + the number of the signal, as a shell reports it.
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv
+        Arguments without the program's name; those of the process when not given.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
+    """
+    stay_offline()
+    _write_utf8()
+    arguments = [_decoded(text) for text in (sys.argv[1:] if argv is None else argv)]
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "\n中断しました。索引は壊れていません。同じコマンドで続きから再開できます。\n"
+        )
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who was reading has left: say nothing, and let the interpreter's own last flush go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except Exception as error:
+        return _failed(error, arguments)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    typed = next((text for text in arguments if not text.startswith("-")), None)
+    table: dict[str, Command] = {
+        "index": commands.index,
+        "search": commands.search,
+        "ask": commands.ask,
+        "check": commands.check,
+        "doctor": commands.doctor,
+        "eval": _evaluate,
+    }
+    parser = build_parser(table, _evaluation_arguments() if typed == "eval" else None)
+    try:
+        args = parser.parse_args(arguments)
+    except SystemExit as left:  # --help and --version
+        return int(left.code or 0)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    call: Command = args.call
+    return call(args)
+
+
+def _evaluation_arguments() -> Callable[[argparse.ArgumentParser], None]:
+    add_arguments: Callable[[argparse.ArgumentParser], None] = _evaluation().add_arguments
+    return add_arguments
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    return int(_evaluation().run(args))
+
+
+def _evaluation() -> ModuleType:
+    # By name at run time: the layers go the other way (evals uses ragjp), and nobody but `ragjp eval` pays for loading it.
+    try:
+        return import_module("evals.command")
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"評価の部品 {error.name} がありません。pip install 'ragjp[eval]' で入れてください。"
+        ) from error
+
+
+def _failed(error: Exception, arguments: list[str]) -> int:
+    """Say what went wrong in one sentence, and in JSON too when that was asked for."""
+    if "--traceback" in arguments:
+        traceback.print_exception(error)
+    code, sentence, exit_code = _reason(error)
+    if "--json" in arguments:
+        commands.write_json({"error": {"code": code, "message": sentence}})
+        sys.stdout.flush()
+    sys.stderr.write(sentence + "\n")
+    return exit_code
+
+
+def _reason(error: Exception) -> tuple[str, str, int]:
+    """Return the reason code, the sentence, and the exit code."""
+    if isinstance(error, RagjpError):
+        return error.code, error.sentence, error.exit_code
+    if isinstance(error, ModuleNotFoundError):
+        sentence = f"部品 {error.name} がありません。pip install 'ragjp[cpu,offline]' で入れ直してください。"
+        return "missing_extra", sentence, 1
+    if isinstance(error, OSError):
+        where = f"{error.filename} を" if error.filename else "ファイルを"
+        sentence = f"{where}扱えません（{error.strerror or error}）。権限とディスクの空きを確かめてください。"
+        return "os_error", sentence, 1
+    if isinstance(error, MemoryError):
+        return (
+            "out_of_memory",
+            "メモリーが足りません。ほかのプログラムを閉じるか、文書を分けてください。",
+            1,
+        )
+    sentence = (
+        f"予期しない誤りで止まりました（{type(error).__name__}: {error}）。"
+        "ragjp の直後に --traceback を付けて実行し、出力を開発者に送ってください。"
+    )
+    return "unexpected", " ".join(sentence.split()), 1
+
+
+def _write_utf8() -> None:
+    """Write Japanese whatever the locale says; what cannot be written is escaped, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _decoded(text: str) -> str:
+    """Repair an argument that an ASCII locale could not decode; arguments are UTF-8 whatever the locale says."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text).decode("utf-8", "replace")
+    return text
