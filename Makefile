@@ -31,7 +31,7 @@ help: ## この一覧を表示する
 # ---------------------------------------------------------------------------------------- for everybody
 
 demo: demo-index ## 試す: 環境を作り、見本の社内文書を索引にし、質問に三つ答える（GPU も torch も不要）
-	@for question in "国内出張の日当はいくらですか。" "在宅勤務手当の金額はいくらですか。" "パスワードは何文字以上にする必要がありますか。"; do \
+	@for question in "令和6年7月1日から在宅勤務手当は1日いくらになりますか" "USBメモリーを借りられる期間は何日ですか" "就業規則第二十三条で、時間単位の年休は年に何日まで取れますか"; do \
 		printf '\n'; $(BIN)/ragjp ask indexes/demo "$$question" --no-stream; done
 	@printf '\n%s\n' "ほかの質問をするには:        $(BIN)/ragjp ask indexes/demo \"質問をここに\"" \
 		"文書を探すには:              $(BIN)/ragjp search indexes/demo \"探す言葉\"" \
@@ -46,7 +46,7 @@ ui: $(UI) demo-index ## ブラウザーで使う: 見本の索引で画面を開
 	@$(BIN)/python -m ui --index indexes/demo
 
 demo-llm: $(LLM) demo-index ## 言語モデルで試す: この機械の中で llama.cpp を動かし、引用を確かめた答えを流す
-	@$(BIN)/python -m ragjp.chain.demo indexes/demo "国内出張の日当はいくらですか。"
+	@$(BIN)/python -m ragjp.chain.demo indexes/demo "地震のあと安否確認メールには何時間以内に答えればよいですか"
 
 # ---------------------------------------------------------------------------------------- for developers
 
@@ -109,7 +109,7 @@ venv:
 		$(PYTHON) -m venv $(VENV) || { echo "環境を作れません。Debian や Ubuntu では apt install python3-venv が要ります。"; exit 1; }; }
 
 $(LIGHT): | venv
-	@echo "標準の部品を入れます（約 300 MB を取り寄せ、二、三分かかります）"
+	@echo "標準の部品を入れます（約 250 MB を取り寄せ、一、二分かかります）"
 	@$(INSTALL) -e '.[cpu,offline]'
 	@touch $@
 
