@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -16,7 +17,7 @@ from ragjp.config import Recipe, parse_recipe, with_environment
 from ragjp.encoders import load_encoder
 from ragjp.errors import IndexCorrupt, IndexMismatch, RequestError
 from ragjp.index.lexical_cpu import document_frequencies
-from ragjp.index.reader import Allowed, DocumentInfo, Snapshot
+from ragjp.index.reader import DocumentInfo, Snapshot
 from ragjp.japanese.terms import Analyzer
 from ragjp.rerank.late_interaction import rerank
 from ragjp.rerank.mmr_cpu import mmr_order
@@ -359,5 +360,5 @@ def _hits(
 
 def _ties_by_id(hits: list[Hit]) -> tuple[Hit, ...]:
     """Order equal scores by chunk id; scores never rise down the list, except under MMR, whose order is its own."""
-    falling = all(a.score >= b.score for a, b in zip(hits, hits[1:], strict=False))
+    falling = all(a.score >= b.score for a, b in pairwise(hits))
     return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id)) if falling else hits)

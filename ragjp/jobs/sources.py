@@ -1,0 +1,217 @@
+"""Where documents come from: a folder of files, or a BEIR ``corpus.jsonl``. Each item can be hashed without being read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ragjp.config import Recipe
+from ragjp.config import Source as FolderChoice
+from ragjp.documents import DocumentReader
+from ragjp.errors import DocumentError, RecipeError
+from ragjp.types import Document, Page
+
+
+class Item(Protocol):
+    """One document to be: named and hashed now, read only when it has changed."""
+
+    @property
+    def doc_id(self) -> str:
+        """The id that the document will have."""
+        ...
+
+    @property
+    def access(self) -> tuple[str, ...]:
+        """The principals that may read it."""
+        ...
+
+    def content_hash(self) -> str:
+        """SHA-256 of what the document is made from. Raises DocumentError when it cannot be read."""
+        ...
+
+    def load(self, reader: DocumentReader) -> Document:
+        """Read it. Raises DocumentError."""
+        ...
+
+
+class DocumentSource(Protocol):
+    """Anything that lists items."""
+
+    def items(self) -> Iterator[Item]:
+        """List the items in a fixed order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileItem:
+    """A file of a folder source."""
+
+    doc_id: str
+    access: tuple[str, ...]
+    path: Path
+    max_bytes: int
+
+    def content_hash(self) -> str:
+        """Hash the file's bytes; a file over the limit is named by its size, so that reading it can refuse it."""
+        try:
+            size = self.path.stat().st_size
+            if size > self.max_bytes:
+                return f"too-large-{size}"
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DocumentError(
+                f"{self.doc_id} を開けません（{error.strerror}）。ファイルの権限を確かめてください。",
+                code="permission",
+            ) from error
+
+    def load(self, reader: DocumentReader) -> Document:
+        """Read the file in the reader's child process."""
+        return reader.read(self.path, self.doc_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSource:
+    """Every file of a folder that the patterns take, whatever its format: one without a reader is reported, not skipped."""
+
+    root: Path
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    access: tuple[str, ...]
+    max_bytes: int
+
+    def items(self) -> Iterator[FileItem]:
+        """List files by path. Hidden files and links that leave the folder are not taken.
+
+        Raises
+        ------
+        RecipeError
+            When the folder is not there, or holds nothing to index (an unmounted share looks like that).
+        """
+        if not self.root.is_dir():
+            raise RecipeError(
+                f"文書フォルダー {self.root} がありません。レシピの sources.path を確かめてください。",
+                code="source_missing",
+            )
+        root = self.root.resolve()
+        found = False
+        for path in sorted(self._matching()):
+            relative = path.relative_to(self.root)
+            hidden = any(part.startswith(".") for part in relative.parts)
+            if hidden or not path.is_file() or not path.resolve().is_relative_to(root):
+                continue
+            found = True
+            doc_id = unicodedata.normalize("NFC", relative.as_posix())
+            yield FileItem(doc_id, self.access, path, self.max_bytes)
+        if not found:
+            raise RecipeError(
+                f"文書フォルダー {self.root} に取り込む文書が一つもありません。共有フォルダーがつながっているか確かめてください。",
+                code="source_empty",
+            )
+
+    def _matching(self) -> set[Path]:
+        taken = {path for pattern in self.include for path in self.root.glob(pattern)}
+        dropped = {path for pattern in self.exclude for path in self.root.glob(pattern)}
+        return taken - dropped
+
+
+@dataclass(frozen=True, slots=True)
+class PassageItem:
+    """A line of a BEIR corpus."""
+
+    doc_id: str
+    access: tuple[str, ...]
+    title: str
+    text: str
+
+    def content_hash(self) -> str:
+        """Hash title and text."""
+        return hashlib.sha256(f"{self.title}\0{self.text}".encode()).hexdigest()
+
+    def load(self, reader: DocumentReader) -> Document:
+        """Make a document of one page; nothing is read from disk."""
+        return Document(self.doc_id, self.title, (Page(1, self.text),), "passage")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSource:
+    """A BEIR ``corpus.jsonl``: one document of one page per line, ``doc_id`` = ``_id``."""
+
+    path: Path
+    access: tuple[str, ...] = ("everyone",)
+
+    def items(self) -> Iterator[PassageItem]:
+        """List passages in file order.
+
+        Raises
+        ------
+        RecipeError
+            When the file is missing, or a line is not a JSON object with ``_id`` and ``text``.
+        """
+        try:
+            file = self.path.open(encoding="utf-8")
+        except OSError as error:
+            raise RecipeError(
+                f"{self.path} を開けません。場所を確かめてください。", code="source_missing"
+            ) from error
+        with file:
+            for number, line in enumerate(file, 1):
+                try:
+                    record = json.loads(line)
+                    item = PassageItem(
+                        str(record["_id"]),
+                        self.access,
+                        str(record.get("title", "")),
+                        str(record["text"]),
+                    )
+                except (ValueError, KeyError, TypeError) as error:
+                    raise RecipeError(
+                        f"{self.path} の {number} 行目が正しくありません。_id と text のある JSON を 1 行に 1 件書いてください。",
+                        code="corpus_malformed",
+                    ) from error
+                yield item
+
+
+def folder_sources(recipe: Recipe, base: Path) -> tuple[FolderSource, ...]:
+    """Resolve a recipe's ``[[sources]]`` against the folder that the recipe lies in."""
+
+    def resolve(choice: FolderChoice) -> FolderSource:
+        return FolderSource(
+            base / choice.path,
+            choice.include,
+            choice.exclude,
+            choice.access,
+            recipe.limits.max_bytes,
+        )
+
+    return tuple(resolve(choice) for choice in recipe.sources)
+
+
+def list_items(sources: Sequence[DocumentSource]) -> list[Item]:
+    """List the items of all sources.
+
+    Raises
+    ------
+    RecipeError
+        When there is no source, or two items have the same id.
+    """
+    items: dict[str, Item] = {}
+    for source in sources:
+        for item in source.items():
+            if item.doc_id in items:
+                raise RecipeError(
+                    f"二つの文書が同じ名前 {item.doc_id} になります。sources の path を一つ上のフォルダーにまとめてください。",
+                    code="duplicate_doc_id",
+                )
+            items[item.doc_id] = item
+    if not sources:
+        raise RecipeError(
+            "レシピに [[sources]] がありません。文書フォルダーを path に書いてください。",
+            code="no_sources",
+        )
+    return list(items.values())
