@@ -46,7 +46,7 @@ ui: $(UI) demo-index ## ブラウザーで使う: 見本の索引で画面を開
 	@$(BIN)/python -m ui --index indexes/demo
 
 demo-llm: $(LLM) demo-index ## 言語モデルで試す: この機械の中で llama.cpp を動かし、引用を確かめた答えを流す
-	@$(BIN)/python -m ragjp.chain.demo indexes/demo "地震のあと安否確認メールには何時間以内に答えればよいですか"
+	@$(BIN)/ragjp ask indexes/demo "地震のあと安否確認メールには何時間以内に答えればよいですか" --local-llm --stream
 
 # ---------------------------------------------------------------------------------------- for developers
 

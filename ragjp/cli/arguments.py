@@ -148,6 +148,11 @@ def build_parser(
         default=None,
         help="答えを書けたところから表示する、しない（標準は、画面に出すときだけする）",
     )
+    ask.add_argument(
+        "--local-llm",
+        action="store_true",
+        help="付属の小さな言語モデルをこの機械の中で動かして答える（試用。追加の部品 llm が要る）",
+    )
 
     evaluate = child("eval", "質問と正解の組（BEIR 形式）で、正しさと速さを測る")
     if evaluation is not None:

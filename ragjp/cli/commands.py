@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,10 @@ def ask(args: argparse.Namespace) -> int:
     """``ragjp ask``: an answer with its citations. When the LLM fails, what was found is still shown."""
     from ragjp.cli.show import answer_values
 
-    with _opened(args.index) as engine:
+    with ExitStack() as stack:
+        engine = stack.enter_context(_opened(args.index))
+        if args.local_llm:
+            engine = stack.enter_context(_with_local_llm(engine))
         if args.json:
             write_json(answer_values(engine.ask(args.text, view=_view(args.principals))))
         else:
@@ -130,6 +133,20 @@ def _ask_in_words(engine: Engine, question: str, view: View, *, streaming: bool)
             print("言語モデルの答えは得られませんでした。見つかった箇所は次のとおりです。")
             print(ranking_text(found))
         raise
+
+
+@contextmanager
+def _with_local_llm(engine: Engine) -> Iterator[Engine]:
+    """Open the index again with answers written by the small LLM that the package carries, served for this question."""
+    from ragjp.chain.local_server import LocalLLM
+
+    with LocalLLM() as server:
+        answer = engine.recipe.answer.model_copy(
+            update={"endpoint": server.endpoint, "model": server.model, "style": "completion"}
+        )
+        recipe = engine.recipe.model_copy(update={"answer": answer})
+        with type(engine).open(engine.path, encoder=engine.encoder, recipe=recipe) as asking:
+            yield asking
 
 
 def _view(principals: list[str] | None) -> View:

