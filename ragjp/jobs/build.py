@@ -126,6 +126,7 @@ def build(
         FIELDS,
     )
     with IndexWriter(into, manifest) as writer:
+        writer.set_meta("recipe", recipe.model_dump_json())
         plan = _plan(items, writer, recipe, tell)
         tally = _Tally()
         if plan.removed or plan.access_changes:
@@ -156,7 +157,6 @@ def build(
             tell("まとめ", 0, 1)
             writer.merge()
             tell("まとめ", 1, 1)
-        writer.set_meta("recipe", recipe.model_dump_json())
         n_documents, n_chunks = writer.counts()
         _write_report(into, plan.failures)
         return BuildReport(
