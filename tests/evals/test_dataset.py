@@ -15,7 +15,7 @@ def write(
     corpus: list[dict[str, object]] | None = None,
     qrels: dict[str, list[str]] | None = None,
 ) -> Path:
-    """A dataset of two questions over two documents, or whatever is said instead."""
+    """Write a dataset of two questions over pages, or whatever is said instead."""
     queries = queries or [{"_id": "q1", "text": "休暇は"}, {"_id": "q2", "text": "旅費は"}]
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     for name, rows in [("queries", queries), ("corpus", corpus)]:

@@ -1,0 +1,77 @@
+"""``ragjp eval``: arguments in, a table on stdout, a report in a file, an exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from evals.dataset import open_dataset
+from evals.indexes import searcher_for
+from evals.report import per_query_lines, table, to_json, write
+from evals.runner import evaluate
+from ragjp.cli.arguments import positive
+from ragjp.cli.progress import ProgressDisplay
+from ragjp.config import cache_folder
+from ragjp.errors import RequestError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``ragjp eval`` takes."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="BEIR 形式のフォルダ")
+    parser.add_argument(
+        "--recipe",
+        type=Path,
+        help="索引のレシピ。corpus.jsonl のないデータセットでは、評価する索引のレシピ（必須）",
+    )
+    parser.add_argument("--split", help="qrels/ のどの分割で測るか（一つだけなら省略可）")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="報告を JSON で書き出す")
+    parser.add_argument(
+        "--answers",
+        action="store_true",
+        help="回答も生成し、引用・回答なしの判断・正解との一致を調べる",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="先頭の N 問だけで測る")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print the table, write the reports; 0 when it was measured.
+
+    Raises
+    ------
+    RagjpError
+        With one sentence for the person who asked; the caller prints it and exits with its code.
+    """
+    dataset = open_dataset(arguments.dataset)
+    split = dataset.read(arguments.split).first(arguments.limit)
+    with (
+        ProgressDisplay() as progress,
+        searcher_for(dataset, arguments.recipe, progress=progress) as engine,
+    ):
+        report = evaluate(split, engine, answers=arguments.answers, progress=progress)
+    print(table(report))
+    written = _write(
+        arguments.json,
+        report=to_json(report),
+        lines=per_query_lines(report),
+        name=f"{split.dataset}-{split.name}",
+    )
+    print(f"\n質問ごとの結果: {written}")
+    return 0
+
+
+def _write(chosen: Path | None, report: object, lines: Iterable[str], name: str) -> Path:
+    """Write the report where it was asked for, and the lines beside it or into the cache folder."""
+    results = cache_folder() / "evals" / "results"
+    beside = chosen.with_suffix(".queries.jsonl") if chosen else results / f"{name}.queries.jsonl"
+    try:
+        if chosen:
+            write(chosen, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+        write(beside, "".join(lines))
+    except OSError as error:
+        raise RequestError(
+            f"報告を {chosen or beside} に書けません（{error.strerror}）。書ける場所を --json で指定してください。",
+            code="report_unwritable",
+        ) from error
+    return beside
