@@ -1,0 +1,187 @@
+"""Commit, update, delete, merge: what a reader sees in each generation, and what it never sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexes import MANIFEST, batch_of, build_toy
+from ragjp.errors import AccessDenied, IndexCorrupt, IndexLocked, IndexMismatch, IndexMissing
+from ragjp.index.check import check
+from ragjp.index.reader import Snapshot
+from ragjp.index.writer import IndexWriter, Manifest
+from ragjp.types import View
+
+EVERYONE = View.of("everyone")
+TEXTS = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算", "c.md": "出張 の 申請"}
+
+
+def visible(snapshot: Snapshot, view: View = EVERYONE) -> dict[str, str]:
+    rows = np.flatnonzero(snapshot.allowed(view).rows)
+    return {chunk.doc_id: chunk.text for chunk in snapshot.chunks([int(row) for row in rows])}
+
+
+def test_an_empty_index_opens_and_finds_nothing(tmp_path: Path) -> None:
+    snapshot = Snapshot(build_toy(tmp_path))
+    assert visible(snapshot) == {}
+    assert check(tmp_path).problems == ()
+
+
+def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
+    snapshot = Snapshot(build_toy(tmp_path, batch_of(TEXTS)))
+    assert visible(snapshot) == TEXTS
+    assert snapshot.page_text("a.md", 1, EVERYONE) == TEXTS["a.md"]
+    assert [info.doc_id for info in snapshot.documents(EVERYONE)] == sorted(TEXTS)
+
+
+def test_an_update_replaces_and_a_delete_removes(tmp_path: Path) -> None:
+    """Guards against the old text of an updated document still being found (peers' most common complaint)."""
+    build_toy(tmp_path, batch_of(TEXTS), batch_of({"a.md": "新しい 規程"}, removed=["b.md"]))
+    snapshot = Snapshot(tmp_path)
+    assert visible(snapshot) == {"a.md": "新しい 規程", "c.md": TEXTS["c.md"]}
+    with pytest.raises(AccessDenied):
+        snapshot.page_text("b.md", 1, EVERYONE)
+    assert check(tmp_path).problems == ()
+
+
+def test_a_pinned_reader_keeps_its_generation(tmp_path: Path) -> None:
+    """A search under way must not mix two generations."""
+    build_toy(tmp_path, batch_of(TEXTS))
+    pinned = Snapshot(tmp_path)
+    build_toy(tmp_path, batch_of({"a.md": "新しい 規程"}, removed=["b.md"]))
+    assert not pinned.is_current()
+    assert visible(pinned) == TEXTS
+    assert pinned.page_text("b.md", 1, EVERYONE) == TEXTS["b.md"]
+
+
+def test_a_merge_changes_no_answer_and_forgets_the_dead(tmp_path: Path) -> None:
+    build_toy(tmp_path, batch_of(TEXTS), batch_of({"a.md": "新しい 規程"}, removed=["b.md"]))
+    before = Snapshot(tmp_path)
+    expected = visible(before)
+    with IndexWriter(tmp_path, MANIFEST) as writer:
+        writer.merge()
+    after = Snapshot(tmp_path)
+    assert visible(after) == expected
+    assert after.n_rows == 2
+    assert after.tokens is not None
+    assert before.tokens is not None
+    for doc_id in expected:
+        old_row = next(
+            r
+            for r in np.flatnonzero(before.allowed(EVERYONE).rows)
+            if before.chunks([r])[0].doc_id == doc_id
+        )
+        new_row = next(r for r in range(after.n_rows) if after.chunks([r])[0].doc_id == doc_id)
+        np.testing.assert_array_equal(before.vectors[old_row], after.vectors[new_row])
+        np.testing.assert_array_equal(
+            before.tokens.take(np.array([old_row])).codes,
+            after.tokens.take(np.array([new_row])).codes,
+        )
+    report = check(tmp_path)
+    assert report.problems == ()
+    assert (report.n_documents, report.n_segments) == (2, 1)
+
+
+def test_a_view_sees_its_documents_and_no_others(tmp_path: Path) -> None:
+    """Default is deny: no principal of the document, no sight of it, by search, by page and by list."""
+    access = {"a.md": ("everyone",), "b.md": ("group:人事部",), "c.md": ()}
+    snapshot = Snapshot(build_toy(tmp_path, batch_of(TEXTS, access=access)))
+    assert set(visible(snapshot)) == {"a.md"}
+    assert set(visible(snapshot, View.of("everyone", "group:人事部"))) == {"a.md", "b.md"}
+    assert set(visible(snapshot, View.of())) == set()
+    assert set(visible(snapshot, View.unrestricted_by_operator())) == {"a.md", "b.md", "c.md"}
+    assert [info.doc_id for info in snapshot.documents(EVERYONE)] == ["a.md"]
+    with pytest.raises(AccessDenied) as hidden:
+        snapshot.page_text("b.md", 1, EVERYONE)
+    with pytest.raises(AccessDenied) as absent:
+        snapshot.page_text("無い.md", 1, EVERYONE)
+    assert hidden.value.sentence == absent.value.sentence
+
+
+def test_a_principal_is_never_part_of_a_statement(tmp_path: Path) -> None:
+    """Guards against SQL injection through a principal's or document's name."""
+    snapshot = Snapshot(
+        build_toy(tmp_path, batch_of(TEXTS, access=dict.fromkeys(TEXTS, ("group:x",))))
+    )
+    for name in (
+        "' OR 1=1 --",
+        '" OR ""="',
+        "group:x'; DROP TABLE document;--",
+        "%",
+        "*",
+        "group:x\0",
+    ):
+        assert visible(snapshot, View.of(name)) == {}
+        with pytest.raises(AccessDenied):
+            snapshot.page_text(name, 1, View.of("group:x"))
+
+
+def test_a_change_of_access_alone_takes_effect(tmp_path: Path) -> None:
+    build_toy(tmp_path, batch_of(TEXTS))
+    change = batch_of({})
+    change.access_changes = {"a.md": ("group:人事部",)}
+    build_toy(tmp_path, change)
+    assert set(visible(Snapshot(tmp_path))) == {"b.md", "c.md"}
+
+
+def test_two_writers_are_refused(tmp_path: Path) -> None:
+    with IndexWriter(tmp_path, MANIFEST), pytest.raises(IndexLocked):
+        IndexWriter(tmp_path, MANIFEST)
+
+
+def test_another_dictionary_is_refused_by_name(tmp_path: Path) -> None:
+    build_toy(tmp_path, batch_of(TEXTS))
+    other = Manifest("analyzer-2", "encoder-1", "toy", 16, 16, MANIFEST.fields)
+    with pytest.raises(IndexMismatch, match="analyzer-2"):
+        IndexWriter(tmp_path, other)
+    IndexWriter(tmp_path, MANIFEST).close()
+
+
+def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IndexMissing, match="索引がありません"):
+        Snapshot(tmp_path)
+
+
+def test_what_a_kill_left_behind_is_swept(tmp_path: Path) -> None:
+    """A segment written but never named by the catalog, and a half-written one, are not part of the index."""
+    build_toy(tmp_path, batch_of(TEXTS))
+    (tmp_path / "segments" / "00000099").mkdir()
+    (tmp_path / "segments" / "00000100.new").mkdir()
+    with IndexWriter(tmp_path, MANIFEST) as writer:
+        assert set(writer.swept) == {"00000099", "00000100.new"}
+    assert visible(Snapshot(tmp_path)) == TEXTS
+
+
+def test_every_single_damage_to_a_file_is_found(tmp_path: Path) -> None:
+    """One flipped byte, one byte short, or a missing file: check names the file; opening never answers wrong in silence."""
+    build_toy(tmp_path, batch_of(TEXTS))
+    files = sorted((tmp_path / "segments").rglob("*.npy"))
+    assert len(files) >= 20
+    for file in files:
+        original = file.read_bytes()
+        flipped = bytearray(original)
+        flipped[len(flipped) // 2] ^= 0x40
+        for damaged in (bytes(flipped), original[:-1], b""):
+            file.write_bytes(damaged)
+            problems = check(tmp_path).problems
+            assert any(file.name in problem.where for problem in problems), (
+                file.name,
+                len(damaged),
+            )
+        file.unlink()
+        assert any(file.name in problem.where for problem in check(tmp_path).problems)
+        with pytest.raises(IndexCorrupt, match="ragjp check"):
+            Snapshot(tmp_path)
+        file.write_bytes(original)
+    assert check(tmp_path).problems == ()
+
+
+def test_a_damaged_catalog_is_one_sentence(tmp_path: Path) -> None:
+    build_toy(tmp_path, batch_of(TEXTS))
+    (tmp_path / "catalog.sqlite").write_bytes(b"not a database, at all" * 100)
+    with pytest.raises(IndexCorrupt, match="目録"):
+        Snapshot(tmp_path)
+    with pytest.raises(IndexCorrupt, match="目録"):
+        check(tmp_path)
