@@ -26,12 +26,14 @@ def _index_argument() -> Path | None:
     return index
 
 
-def _ask_page() -> None:
+def ask_page() -> None:
+    """Draw the page that answers a question."""
     with failures_in_words():
         ask.draw(open_session(ui_settings(_index_argument())))
 
 
-def _search_page() -> None:
+def search_page() -> None:
+    """Draw the page that finds passages."""
     with failures_in_words():
         search.draw(open_session(ui_settings(_index_argument())))
 
@@ -42,14 +44,13 @@ def main() -> None:
     st.html(Path(__file__).with_name("style.css"))
     page = st.navigation(
         [
-            st.Page(
-                _ask_page, title=text.ASK, icon=":material/chat:", url_path="ask", default=True
-            ),
-            st.Page(_search_page, title=text.SEARCH, icon=":material/search:", url_path="search"),
+            st.Page(ask_page, title=text.ASK, icon=":material/chat:", url_path="ask", default=True),
+            st.Page(search_page, title=text.SEARCH, icon=":material/search:", url_path="search"),
         ],
         position="top",
     )
     page.run()
 
 
-main()
+if __name__ == "__main__":  # as Streamlit runs it
+    main()

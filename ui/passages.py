@@ -95,9 +95,11 @@ def show_page(session: Session, place: Place) -> None:
             st.warning(text.PAGE_CHANGED)
             draw_text(page_text)
             return
-        whole = st.toggle(text.WHOLE_PAGE, key="whole")
-        around_chars = None if whole else AROUND_CHARS
-        _draw_excerpt(excerpt(page_text, place.start, place.end, around_chars=around_chars))
+        shown = excerpt(page_text, place.start, place.end, around_chars=AROUND_CHARS)
+        is_cut = shown.n_hidden_before or shown.n_hidden_after
+        if is_cut and st.toggle(text.WHOLE_PAGE, key=f"whole-{place.doc_id}-{place.page}"):
+            shown = excerpt(page_text, place.start, place.end, around_chars=None)
+        _draw_excerpt(shown)
 
 
 def _draw_excerpt(shown: Excerpt) -> None:

@@ -1,0 +1,151 @@
+"""A small engine with scripted pages, in place of the one the app opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import ragjp
+from ragjp.chain.events import Delta, Event, Finished, Retrieved, Searching
+from ragjp.config import Recipe
+from ragjp.errors import AccessDenied
+from ragjp.types import Answer, Citation, Hit, Ranking, View
+
+APP = Path(__file__).resolve().parents[2] / "ui" / "app.py"
+
+
+@dataclass
+class FakeEngine:
+    """Answers every question with the first sentence of its first page; keeps what it was asked, and as whom."""
+
+    pages: dict[tuple[str, int], str]
+    titles: dict[str, str] = field(default_factory=dict)
+    text: str | None = None
+    answered: bool = True
+    written_by: str = "extractive"
+    examples: tuple[str, ...] = ()
+    failure: Exception | None = None
+    failure_of_opening: Exception | None = None
+    failure_of_refresh: Exception | None = None
+    heading: str = "第1章 総則"
+    asked: list[str] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    refreshed: int = 0
+
+    def open(self, path: str) -> FakeEngine:
+        self.opened.append(path)
+        if self.failure_of_opening is not None:
+            raise self.failure_of_opening
+        return self
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.model_validate({"name": "fake", "ui": {"examples": self.examples}})
+
+    def refresh(self) -> bool:
+        self.refreshed += 1
+        if self.failure_of_refresh is not None:
+            raise self.failure_of_refresh
+        return False
+
+    def search(self, query: str, *, view: View, k: int = 10) -> Ranking:
+        self._note(query, view)
+        hits = []
+        for rank, ((doc_id, page), text) in enumerate(self.pages.items()):
+            title = self.titles.get(doc_id, "")
+            score = 1.0 / (rank + 1)
+            scores = {"bm25": 9.0 * score, "dense": score, "maxsim": score}
+            hits.append(
+                Hit(
+                    doc_id,
+                    f"{doc_id}#p{page}:0-{len(text)}",
+                    page,
+                    0,
+                    len(text),
+                    text,
+                    title,
+                    (self.heading,),
+                    score,
+                    scores,
+                )
+            )
+        return Ranking(query, tuple(hits[:k]), 1)
+
+    def stream(self, question: str, *, view: View) -> Iterator[Event]:
+        yield Searching(question)
+        ranking = self.search(question, view=view)
+        yield Retrieved(ranking)
+        if not self.answered:
+            answer = Answer(
+                question, "文書の中に答えは見つかりませんでした。", "no_answer", (), ranking
+            )
+            yield Finished(answer)
+            return
+        (doc_id, page), source = next(iter(self.pages.items()))
+        start = max(source.find("国内の日当"), 0)
+        end = source.index("。", start) + 1
+        quote = source[start:end]
+        text = self.text or f"{quote}[1]"
+        for piece in (text[:5], text[5:]):
+            yield Delta(piece)
+        cited = Citation(doc_id, page, quote, start, end)
+        yield Finished(
+            Answer(question, text, "answered", (cited,), ranking, written_by=self.written_by)
+        )
+
+    def page_text(self, doc_id: str, page: int, *, view: View) -> str:
+        self._note(f"{doc_id}#p{page}", view)
+        if (doc_id, page) not in self.pages:
+            raise AccessDenied("この文書は開けません。管理者に確かめてください。")
+        return self.pages[doc_id, page]
+
+    def _note(self, what: str, view: View) -> None:
+        self.asked.append(what)
+        self.views.append(view)
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEngine]:
+    """The engine that the app opens, whatever index it is told to."""
+    fake = FakeEngine(
+        pages={
+            (
+                "規程/旅費規程.pdf",
+                2,
+            ): "第3条（日当）\n  国内の日当は2,500円とする。\n海外は別に定める。\n",
+            ("FAQ/旅費.md", 1): "出張の前に申請してください。\n",
+        },
+        titles={"規程/旅費規程.pdf": "旅費規程"},
+    )
+    monkeypatch.setitem(vars(ragjp), "open_index", fake.open)
+    for name in ("RAGJP_INDEX", "RAGJP_UI_PRINCIPALS"):
+        monkeypatch.delenv(name, raising=False)
+    st.cache_resource.clear()
+    yield fake
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def ask_page() -> AppTest:
+    """The whole app; it opens on the page that answers questions."""
+    return AppTest.from_file(APP, default_timeout=30)
+
+
+@pytest.fixture
+def search_page() -> AppTest:
+    """The page that finds passages, without the frame around it (AppTest turns to pages that are files only)."""
+
+    def page() -> None:
+        from ui.app import search_page
+
+        search_page()
+
+    return AppTest.from_function(page, default_timeout=30)
