@@ -1,0 +1,30 @@
+"""A kill at every durable step of build, update, delete and merge."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_a_kill_at_any_step_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+    """Peers lose or wedge data here: rows without vectors, an empty first commit, a merge that forgets."""
+    here = Path(__file__).parent
+    run = subprocess.run(
+        [sys.executable, str(here / "kill_points.py"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        env={
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONPATH": f"{here.parent.parent}{os.pathsep}{here}",
+        },
+    )
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert report["complaints"] == []
+    assert report["steps"] > 100  # the countdown really was in the way of fsync, rename and SQL
