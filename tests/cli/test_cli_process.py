@@ -1,0 +1,91 @@
+"""``ragjp`` as a process of its own: help, pipes, locales, progress."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ragjp.cli.progress import ProgressDisplay
+
+COMMANDS = ("index", "search", "ask", "eval", "check", "doctor")
+
+
+def ragjp(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "ragjp", *map(str, arguments)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_in_japanese(command: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """The parser's own English showing through."""
+    done = subprocess.run(
+        ragjp(command, "--help"), env=environment, cwd=tmp_path, capture_output=True, check=True
+    )
+    text = done.stdout.decode()
+    assert text.startswith(f"使い方: ragjp {command}")
+    for english in ("usage:", "options:", "positional arguments:", "show this help"):
+        assert english not in text
+
+
+def test_no_command_shows_what_there_is(environment: dict[str, str], tmp_path: Path) -> None:
+    """A bare `ragjp` that says nothing, or succeeds at nothing."""
+    done = subprocess.run(ragjp(), env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert all(f"    {command}" in done.stderr.decode() for command in COMMANDS)
+
+
+def test_japanese_survives_an_ascii_locale(
+    environment: dict[str, str], tiny_index: Path, tmp_path: Path
+) -> None:
+    """A cron job or a container without a locale: UnicodeEncodeError, or a query of question marks."""
+    bare = {
+        **environment,
+        "LC_ALL": "C",
+        "LANG": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+    }
+    done = subprocess.run(
+        ragjp("search", tiny_index, "日当", "--json"),
+        env=bare,
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout.decode("utf-8"))
+    assert found["query"] == "日当"
+    assert found["hits"][0]["doc_id"] == "規程/旅費規程.md"
+
+
+def test_a_reader_that_leaves_early_is_no_error(
+    environment: dict[str, str], tiny_index: Path, tmp_path: Path
+) -> None:
+    """`ragjp search … | head -1` ends in a stack trace."""
+    with subprocess.Popen(
+        ragjp("search", tiny_index, "日当"),
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+
+def test_progress_off_a_terminal_is_a_line_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log file of a hundred thousand progress lines, or of none."""
+    with ProgressDisplay() as progress:
+        for done in range(1001):
+            progress("取り込み", done, 1000)
+        progress("まとめ", 0, 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "取り込み: 100/1000（10%）"
+    assert lines[9] == "取り込み: 1000/1000（100%）"
+    assert lines[10:] == ["まとめ: 0/0（100%）"]
