@@ -1,0 +1,89 @@
+"""Which reader reads which file: by its suffix, checked against its first bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+from ragjp.documents.reasons import reason
+from ragjp.types import Document
+
+#: A reader: (the file's bytes, the document's name, the most characters it may yield) to a document.
+Read = Callable[[bytes, str, int], Document]
+
+#: Suffix to module. A new format (office, mail, archives, OCR) is one module with a ``read`` and its lines here.
+READERS: dict[str, str] = {
+    ".md": "ragjp.documents.markdown",
+    ".markdown": "ragjp.documents.markdown",
+    ".txt": "ragjp.documents.text",
+    ".text": "ragjp.documents.text",
+    ".html": "ragjp.documents.html",
+    ".htm": "ragjp.documents.html",
+    ".xhtml": "ragjp.documents.html",
+    ".pdf": "ragjp.documents.pdf",
+}
+FORMATS: tuple[str, ...] = tuple(READERS)
+
+#: First bytes that settle what a file is, whatever its name says.
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "PDF"),
+    (b"PK\x03\x04", "ZIP（Word・Excel・PowerPoint を含む）"),
+    (b"PK\x05\x06", "ZIP（Word・Excel・PowerPoint を含む）"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "古い形式の Office 文書"),
+    (b"{\\rtf", "リッチテキスト（RTF）"),
+    (b"\x89PNG\r\n", "PNG 画像"),
+    (b"\xff\xd8\xff", "JPEG 画像"),
+    (b"GIF8", "GIF 画像"),
+    (b"II*\x00", "TIFF 画像"),
+    (b"MM\x00*", "TIFF 画像"),
+    (b"\x1f\x8b\x08", "gzip 圧縮ファイル"),
+    (b"7z\xbc\xaf\x27\x1c", "7z 圧縮ファイル"),
+    (b"Rar!\x1a\x07", "RAR 圧縮ファイル"),
+    (b"SQLite format 3\x00", "SQLite データベース"),
+    (b"\x7fELF", "実行ファイル"),
+)
+_HTML = re.compile(rb"\s*(<\?xml[^>]{0,200}>\s*)?(<!doctype\s+html|<html[\s>])", re.IGNORECASE)
+#: A PDF may have junk before its header; viewers accept it within this many bytes.
+_PDF_HEADER_WITHIN = 1024
+
+
+def kind_of(raw: bytes) -> str:
+    """Name what the first bytes settle, in Japanese for the reader of an error; empty when they settle nothing."""
+    head = raw.removeprefix(b"\xef\xbb\xbf")[:_PDF_HEADER_WITHIN]
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    return "HTML" if _HTML.match(head) else ""
+
+
+def reader_for(suffix: str, name: str) -> Read:
+    """Find the reader for a suffix (lower case, with its dot), importing its module.
+
+    Raises
+    ------
+    DocumentError
+        ``format_unsupported``.
+    """
+    module = READERS.get(suffix)
+    if module is None:
+        raise reason("format_unsupported", name, detail="・".join(FORMATS))
+    return cast("Read", import_module(module).read)
+
+
+def check_content(raw: bytes, suffix: str, name: str) -> None:
+    """Refuse a file that is not what its suffix says. Web pages saved as text or Markdown pass: they are readable as such.
+
+    Raises
+    ------
+    DocumentError
+        ``wrong_extension``.
+    """
+    kind = kind_of(raw)
+    if suffix == ".pdf":
+        lies = bool(kind) and kind != "PDF" and b"%PDF-" not in raw[:_PDF_HEADER_WITHIN]
+    else:
+        lies = bool(kind) and kind != "HTML"
+    if lies:
+        raise reason("wrong_extension", name, suffix=suffix, detail=kind)
