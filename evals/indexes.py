@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from evals.dataset import Dataset, DatasetError, digest
 from ragjp.config import Recipe, cache_folder, load_recipe
 from ragjp.errors import RagjpError
 from ragjp.types import Answer, Ranking, View
+
+if TYPE_CHECKING:
+    from ragjp.engine import Engine
 
 Condition = Literal["bm25", "dense", "fused", "reranked"]
 
@@ -73,7 +76,7 @@ class Searcher(Protocol):
 @contextmanager
 def searcher_for(
     dataset: Dataset, recipe_path: Path | None, *, progress: Progress | None = None
-) -> Iterator[Searcher]:
+) -> Iterator[Engine]:
     """Open the index that ``dataset`` is about, building it first when the dataset brings a corpus.
 
     With a corpus, the recipe says how to index and search it (its own sources are not used), and the index is kept in the
@@ -87,32 +90,38 @@ def searcher_for(
     RagjpError
         Whatever stops the index from being built or opened.
     """
-    from ragjp.engine import Engine
-
     if dataset.corpus is None:
-        if recipe_path is None:
-            raise DatasetError(
-                f"データセット {dataset.path} には corpus.jsonl がありません。"
-                "--recipe で、評価する索引のレシピを指定してください。",
-                code="recipe_needed",
-            )
-        recipe = load_recipe(recipe_path)
-        folder = recipe_path.parent / recipe.name
-        with Engine.open(folder) as built:
-            encoder = built.encoder
-            if _content(built.recipe) != _content(recipe):
-                raise DatasetError(
-                    f"索引 {folder} は、今のレシピ {recipe_path} と違う chunks か encoder で作られています。"
-                    f"ragjp index {recipe_path} で作り直してください。",
-                    code="index_outdated",
-                )
-        opened = Engine.open(folder, recipe=recipe, encoder=encoder)
+        opened = _existing(dataset, recipe_path)
     else:
         recipe = load_recipe(recipe_path) if recipe_path else default_recipe(dataset)
         folder = build_corpus(dataset, dataset.corpus, recipe, progress=progress)
+        from ragjp.engine import Engine
+
         opened = Engine.open(folder, recipe=recipe)
     with opened as engine:
         yield engine
+
+
+def _existing(dataset: Dataset, recipe_path: Path | None) -> Engine:
+    if recipe_path is None:
+        raise DatasetError(
+            f"データセット {dataset.path} には corpus.jsonl がありません。"
+            "--recipe で、評価する索引のレシピを指定してください。",
+            code="recipe_needed",
+        )
+    from ragjp.engine import Engine
+
+    recipe = load_recipe(recipe_path)
+    folder = recipe_path.parent / recipe.name
+    with Engine.open(folder) as built:
+        encoder = built.encoder
+        if _content(built.recipe) != _content(recipe):
+            raise DatasetError(
+                f"索引 {folder} は、今のレシピ {recipe_path} と違う chunks か encoder で作られています。"
+                f"ragjp index {recipe_path} で作り直してください。",
+                code="index_outdated",
+            )
+    return Engine.open(folder, recipe=recipe, encoder=encoder)
 
 
 def default_recipe(dataset: Dataset) -> Recipe:

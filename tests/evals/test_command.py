@@ -1,0 +1,133 @@
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evals.command import add_arguments, run
+from evals.dataset import DatasetError, open_dataset
+from evals.indexes import index_name
+from ragjp.config import Recipe, cache_folder
+
+CORPUS = {
+    "休暇": "年次有給休暇は、入社から六か月の継続勤務の後に十日を与える。",
+    "旅費": "出張の日当は一日につき二千五百円とし、宿泊費は実費を払う。",
+    "情報": "パスワードは十二文字以上とし、他人に教えてはならない。",
+    "慶弔": "結婚した社員には、祝金として三万円を贈る。",
+}
+QUESTIONS = {
+    "旅費": "出張の日当はいくらですか",
+    "休暇": "有給休暇は何日もらえますか",
+    "慶弔": "結婚の祝金はいくらですか",
+}
+RECIPE = 'name = "toy"\n[encoder]\nmodel = "hashing"\n'
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A BEIR folder of four passages and three questions, and a cache folder of its own."""
+    monkeypatch.setenv("RAGJP_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "toy"
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [{"_id": key, "title": key, "text": text} for key, text in CORPUS.items()]
+    queries = [
+        {"_id": f"q-{key}", "text": text, "metadata": {"answers": [], "kind": "条文"}}
+        for key, text in QUESTIONS.items()
+    ]
+    queries.append({"_id": "q-none", "text": "社長の犬の名前は", "metadata": {"answerable": False}})
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    rows = "".join(f"q-{key}\t{key}\t1\n" for key in QUESTIONS)
+    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{rows}", "utf-8")
+    (tmp_path / "toy.toml").write_text(RECIPE, encoding="utf-8")
+    return folder
+
+
+def evaluate(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run(parser.parse_args(list(arguments)))
+
+
+def test_a_corpus_is_indexed_measured_and_reported(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against the whole way from a BEIR folder to a report, and against building twice."""
+    pytest.importorskip("ir_measures", reason="the eval extra is not installed")
+    report = tmp_path / "report.json"
+    options = ["--recipe", str(tmp_path / "toy.toml"), "--json", str(report)]
+    assert evaluate(str(toy), *options, "--answers") == 0
+    values = json.loads(report.read_text("utf-8"))
+    assert (values["n_queries"], values["n_unanswerable"], values["n_documents"]) == (3, 1, 4)
+    rows = {row["condition"]: row["measures"] for row in values["conditions"]}
+    assert list(rows) == ["bm25", "dense", "fused", "reranked"]
+    assert rows["bm25"]["R@1"] == 1.0
+    assert values["conditions"][0]["slices"][0]["value"] == "条文"
+    assert values["answers"]["n_unanswerable"] == 1
+    assert values["answers"]["n_verbatim"] == values["answers"]["n_citations"] > 0
+    lines = (tmp_path / "report.queries.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == 3 * 4 + 4
+    assert "融合＋再順位付け" in capsys.readouterr().out
+    (built,) = (
+        folder for folder in (cache_folder() / "evals").iterdir() if folder.name != "results"
+    )
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("segments/*")}
+    assert before
+    assert evaluate(str(toy), *options) == 0
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("segments/*")} == before
+
+
+def test_weights_are_tried_on_the_same_index_and_chunks_are_not(toy: Path) -> None:
+    """Guards against an old index measured under a new name, and against rebuilding for a weight."""
+    corpus = toy / "corpus.jsonl"
+    base = Recipe(name="one")
+
+    def name(**stages: object) -> str:
+        return index_name("toy", corpus, Recipe.model_validate({"name": "two", **stages}))
+
+    same = index_name("toy", corpus, base)
+    assert name() == name(retrieval={"dense_weight": 0.9}) == name(rerank={"depth": 3}) == same
+    assert name(encoder={"batch_size": 4, "device": "cpu"}) == same
+    assert name(encoder={"model": "hashing"}) != same
+    assert name(chunks={"target_chars": 100}) != same
+    corpus.write_text(corpus.read_text("utf-8") + '{"_id": "x", "text": "あ"}\n', "utf-8")
+    assert name() != same
+
+
+def test_without_a_corpus_the_index_must_be_named(toy: Path) -> None:
+    """Guards against a default index measured by accident."""
+    (toy / "corpus.jsonl").unlink()
+    rows = "query-id\tcorpus-id\tscore\nq-旅費\t旅費.md#p1\t1\n"
+    (toy / "qrels" / "test.tsv").write_text(rows, "utf-8")
+    assert open_dataset(toy).unit == "page"
+    with pytest.raises(DatasetError, match="--recipe"):
+        evaluate(str(toy))
+
+
+def test_importing_evals_is_light() -> None:
+    """Guards against `ragjp eval --help`, and a test run's collection, paying for engines and models."""
+    heavy = (
+        "faiss",
+        "torch",
+        "onnxruntime",
+        "fugashi",
+        "langchain_core",
+        "streamlit",
+        "ir_measures",
+    )
+    modules = [
+        f"evals.{path.stem}" for path in Path("evals").glob("*.py") if path.stem != "__init__"
+    ]
+    assert "evals.runner" in modules
+    lines = [
+        *(f"import {name}" for name in modules),
+        f"print([m for m in {heavy} if m in sys.modules])",
+    ]
+    program = "import sys\n" + "\n".join(lines)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
