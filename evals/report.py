@@ -163,7 +163,10 @@ def _condition_rows(rows: Sequence[ConditionResult]) -> list[list[str]]:
 
 
 def _stage_rows(rows: Sequence[ConditionResult]) -> list[list[str]]:
-    stages = list(dict.fromkeys(name for row in rows for name in row.latency.stages_ms))
+    by_length = sorted(
+        rows, key=lambda row: -len(row.latency.stages_ms)
+    )  # the longest has their order
+    stages = list(dict.fromkeys(name for row in by_length for name in row.latency.stages_ms))
     head = ["段ごとの中央値 ms", *stages]
     return [head] + [[NAMES[row.condition], *_stage_cells(row.latency, stages)] for row in rows]
 
