@@ -110,7 +110,7 @@ def _reason(error: Exception) -> tuple[str, str, int]:
     """Return the reason code, the sentence, and the exit code."""
     if isinstance(error, RagjpError):
         return error.code, error.sentence, error.exit_code
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("ragjp"):
         sentence = f"部品 {error.name} がありません。pip install 'ragjp[cpu,offline]' で入れ直してください。"
         return "missing_extra", sentence, 1
     if isinstance(error, OSError):
