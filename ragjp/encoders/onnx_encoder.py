@@ -1,0 +1,201 @@
+"""The CPU default: the bundled model in onnxruntime, without torch.
+
+Each text is one run of the graph, without padding: on a CPU a batch of passages is no faster than one after the other, and so a
+vector depends on its text alone, whatever else was asked for. Many texts are spread over threads, each running a one-thread
+session; a few texts (a query) go through a session that uses all threads for one text.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragjp.device import usable_cores
+from ragjp.encoders.onnx_graph import GRAPH_VERSION, Precision
+from ragjp.encoders.packing import fingerprint_of, pack, readable, unit_rows
+from ragjp.encoders.presets import Preset
+from ragjp.errors import MissingExtra
+from ragjp.types import Encoded, FloatArray
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+
+class OnnxEncoder:
+    """An :class:`~ragjp.types.Encoder` over ``model.onnx`` and ``tokenizer.json``. Safe to use from several threads.
+
+    The pooled vector is the mean over all tokens of the text, prefix and special tokens included, as the model was trained.
+    Token rows are those of the text itself: special tokens and the prefix's tokens are left out, for queries and passages
+    alike, because a late-interaction score should not count the match of ``query:`` with ``passage:``.
+
+    Parameters
+    ----------
+    name
+        The name used in recipes.
+    folder
+        With ``model.onnx`` and ``tokenizer.json``.
+    preset
+        Prefixes and the longest input; longer texts are cut (by tokens, at the end).
+    weights
+        Identity of the weights, for the fingerprint.
+    precision
+        What ``model.onnx`` was written in. Part of the fingerprint: the vectors of int8 and fp32 agree to a cosine of about
+        0.999 and are not mixed in one index.
+    threads
+        CPU threads; None: every core this process may use.
+
+    Raises
+    ------
+    MissingExtra
+        onnxruntime or tokenizers is not installed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        preset: Preset,
+        *,
+        weights: str,
+        precision: Precision,
+        threads: int | None = None,
+    ) -> None:
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise _missing(error) from error
+        self._name = name
+        self._preset = preset
+        self._threads = threads or usable_cores()
+        self._model = folder / "model.onnx"
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.encode_special_tokens = True
+        self._max_tokens = preset.max_tokens or 512
+        self._tokenizer.enable_truncation(self._max_tokens)
+        self._sessions: dict[int, Any] = {}
+        self._opening = threading.Lock()
+        self._dim = int(self._session(self._threads).get_outputs()[0].shape[-1])
+        self._fingerprint = fingerprint_of(
+            engine="onnx",
+            graph=GRAPH_VERSION,
+            weights=weights,
+            precision=precision,
+            query_prefix=preset.query_prefix,
+            passage_prefix=preset.passage_prefix,
+            pooling="mean",
+            max_tokens=self._max_tokens,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name used in recipes."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, graph, precision, prefixes, pooling and maximum length."""
+        return self._fingerprint
+
+    @property
+    def dim(self) -> int:
+        """D, the width of a pooled vector."""
+        return self._dim
+
+    @property
+    def token_dim(self) -> int:
+        """D_token, here the same as D."""
+        return self._dim
+
+    def encode_passages(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
+        """Embed passages.
+
+        Parameters
+        ----------
+        texts
+            N texts.
+        tokens
+            Also return token rows: about 1.5 kB for each token in memory, so hand over a few hundred texts at a time.
+        """
+        return self._encode(texts, self._preset.passage_prefix, tokens)
+
+    def encode_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
+        """Embed queries; see :meth:`encode_passages`."""
+        return self._encode(texts, self._preset.query_prefix, tokens)
+
+    def _encode(self, texts: Sequence[str], prefix: str, tokens: bool) -> Encoded:
+        inputs = [prefix + readable(text) for text in texts]
+        encodings = self._tokenizer.encode_batch(inputs) if inputs else []
+        vectors = np.empty((len(inputs), self._dim), np.float32)
+        parts: list[FloatArray] = [np.empty((0, self._dim), np.float32)] * len(inputs)
+        many = len(inputs) >= 2 * self._threads and self._threads > 1
+        session = self._session(1 if many else self._threads)
+
+        def run(row: int) -> None:
+            hidden = _forward(session, encodings[row])
+            vectors[row] = hidden.mean(axis=0)
+            if tokens:
+                parts[row] = unit_rows(hidden[_kept(encodings[row], len(prefix.rstrip()))])
+
+        # The longest first: the threads finish together.
+        order = sorted(range(len(inputs)), key=lambda row: -len(encodings[row]))
+        if many:
+            with ThreadPoolExecutor(self._threads, thread_name_prefix="ragjp-onnx") as pool:
+                list(pool.map(run, order))
+        else:
+            for row in order:
+                run(row)
+        return pack(unit_rows(vectors), parts if tokens else None, self._dim)
+
+    def _session(self, threads: int) -> Any:  # noqa: ANN401
+        with self._opening:
+            if threads not in self._sessions:
+                self._sessions[threads] = _open(self._model, threads)
+            return self._sessions[threads]
+
+
+def _forward(session: Any, encoding: Encoding) -> FloatArray:  # noqa: ANN401
+    """Run one text; (T, H)."""
+    ids = np.array([encoding.ids], np.int64)
+    hidden: FloatArray = session.run(None, {"input_ids": ids})[0][0]
+    return hidden
+
+
+def _kept(encoding: Encoding, prefix_chars: int) -> NDArray[np.bool_]:
+    """Which tokens belong to the text itself: neither special nor of the prefix; (T,) bool."""
+    special = np.array(encoding.special_tokens_mask, bool)
+    starts = np.array([start for start, _ in encoding.offsets])
+    kept: NDArray[np.bool_] = ~special & (starts >= prefix_chars)
+    return kept
+
+
+def _open(model: Path, threads: int) -> Any:  # noqa: ANN401
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing(error) from error
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Every length is another shape: remembering a memory plan for each would only grow.
+    options.enable_mem_pattern = False
+    return onnxruntime.InferenceSession(
+        str(model),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["SkipLayerNormFusion"],
+    )
+
+
+def _missing(error: ImportError) -> MissingExtra:
+    return MissingExtra(
+        f"ONNX で埋め込みを計算するためのパッケージ {error.name} がありません。"
+        "pip install 'ragjp[offline]' で入れてください。"
+    )
