@@ -28,6 +28,8 @@ _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 #: A candidate below this is not believed.
 _BELIEVABLE = 0.35
+#: A marked text below this is mostly control characters and unassigned code points: data that happens to begin like a mark.
+_NO_TEXT = -0.5
 #: Likewise for the share of a language that charset-normalizer recognises.
 _BELIEVABLE_COHERENCE = 0.2
 #: UTF-8's own structure speaks for it even where its characters do not (European text); a declaration speaks for itself.
@@ -107,7 +109,7 @@ def decode(raw: bytes, *, declared: str = "", name: str = "この文書") -> tup
     for mark, encoding in _MARKS:
         if raw.startswith(mark):
             text = _decoded(raw[len(mark) :], encoding)
-            if text is None or plausibility(text) < 0:
+            if text is None or plausibility(text) < _NO_TEXT:
                 raise reason("encoding_unknown" if text is None else "not_text", name)
             return text, encoding
     if (

@@ -24,7 +24,7 @@ SENTENCES: dict[str, str] = {
     "html_damaged": "{name} を HTML として解釈できません（{detail}）。ブラウザーで開けるか確かめてください。",
     "pdf_encrypted": "{name} はパスワードで保護されています。保護を外した PDF に差し替えてください。",
     "pdf_damaged": "{name} は PDF として壊れています（{detail}）。元のアプリケーションから出力し直してください。",
-    "pdf_no_text": "{name} には文字の情報がありません（画像だけの PDF です）。OCR で文字を付けてから入れ直してください。",
+    "pdf_no_text": "{name} からは文字を取り出せません（画像だけか、文字コードを持たない書体の PDF です）。OCR で文字を付けてから入れ直してください。",
     # What happened while it was read.
     "timed_out": "{name} は {detail} 秒では読み終わりませんでした。分割するか、レシピの limits.seconds を上げてください。",
     "out_of_memory": "{name} を読むのに {detail} MiB より多くのメモリーが要ります。分割するか、レシピの limits.memory_mib を上げてください。",
