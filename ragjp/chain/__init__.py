@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 _HOME = {
-    "AnswerChain": "answer",
+    "Answerer": "answer",
     "Citing": "grounding",
     "Delta": "events",
     "Event": "events",
@@ -29,7 +29,7 @@ _HOME = {
     "make_llm": "llm",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

@@ -18,7 +18,9 @@ _KANJI = "〇零一二三四五六七八九十百千"
 _ARABIC = r"\d+(?:,\d{3})*(?:\.\d+)?"
 #: What follows a number written in kanji alone when it is a number and not part of a word (一般, 三菱, 千葉).
 _COUNTER = r"(?=円|日|年|月|人|名|件|回|台|枚|条|項|号|種|章|節|時|分|秒|週|歳|本|社|通|倍|割|世代|営業日|か月|ヶ月|カ月|箇月|パーセント|%|メートル|キロ|万|億|親等|級)"
-_NUMBER = re.compile(rf"(?P<number>{_ARABIC}[千万億兆]*|[{_KANJI}]+[万億兆]?[{_KANJI}]*{_COUNTER}|(?<=第)[{_KANJI}]+)")
+_NUMBER = re.compile(
+    rf"(?P<number>{_ARABIC}[千万億兆]*|[{_KANJI}]+[万億兆]?[{_KANJI}]*{_COUNTER}|(?<=第)[{_KANJI}]+)"
+)
 
 _ERAS = {"明治": 1867, "大正": 1911, "昭和": 1925, "平成": 1988, "令和": 2018}
 _ERA_LETTERS = {"m": 1867, "t": 1911, "s": 1925, "h": 1988, "r": 2018}
@@ -26,10 +28,14 @@ _ERA_YEAR = re.compile(
     rf"(?P<era>明治|大正|昭和|平成|令和)\s*(?P<year>元|\d{{1,2}}|[{_KANJI}]{{1,3}})\s*年"
     r"|(?<![a-z0-9])(?P<letter>[mtshr])\s*(?P<short>\d{1,2})(?=\s*年|[./-]\d{1,2})"
 )
-_PLAIN_YEAR = re.compile(r"(?<![\d,.])(?P<year>(?:1[89]|20)\d{2})(?=\s*年|[./-]\d{1,2})|fy\s*(?P<fy>(?:19|20)\d{2})")
+_PLAIN_YEAR = re.compile(
+    r"(?<![\d,.])(?P<year>(?:1[89]|20)\d{2})(?=\s*年|[./-]\d{1,2})|fy\s*(?P<fy>(?:19|20)\d{2})"
+)
 _DOTTED = re.compile(r"(?<![a-z0-9.])([mtshr]?)(\d{1,4})[./-](\d{1,2})[./-](\d{1,2})(?![\d.])")
 _ARTICLE = re.compile(rf"第\s*(?P<number>\d+|[{_KANJI}]+)\s*条(?:の(?P<sub>\d+|[{_KANJI}]+))?")
-_CODE = re.compile(r"(?<![a-z0-9])(?=[a-z0-9-]*[a-z])(?=[a-z0-9-]*\d)[a-z0-9]+(?:-[a-z0-9]+)*(?![a-z0-9])")
+_CODE = re.compile(
+    r"(?<![a-z0-9])(?=[a-z0-9-]*[a-z])(?=[a-z0-9-]*\d)[a-z0-9]+(?:-[a-z0-9]+)*(?![a-z0-9])"
+)
 _QUANTITY = re.compile(
     rf"(?P<number>{_ARABIC}[千万億兆]*|[{_KANJI}]+[万億兆]?[{_KANJI}]*)\s*"
     r"(?P<unit>円|km|キロメートル|か月|ヶ月|カ月|箇月|年|時間|日|歳|人|名|台|件|回|%|パーセント)(?P<half>半)?"
@@ -49,7 +55,7 @@ def value_of(numeral: str) -> float | None:
     total, group, plain = 0.0, 0.0, ""
     seen = False
     for character in numeral.replace(",", ""):
-        if character.isdigit() and character.isascii() or character == ".":
+        if (character.isdigit() and character.isascii()) or character == ".":
             plain += character
         elif character in _DIGITS:
             plain += str(_DIGITS[character])
@@ -126,7 +132,9 @@ def codes_in(folded: str) -> frozenset[str]:
     return frozenset(code for code in codes if not _NOT_A_CODE.fullmatch(code))
 
 
-_NOT_A_CODE = re.compile(r"[mtshr]\d{1,2}|fy\d{2,4}|\d+(?:km|kg|mm|cm|m|g|gb|mb|tb|kb|v|w|a|ma|mah|h|hz|bps|dpi|p|l|ml|t)")
+_NOT_A_CODE = re.compile(
+    r"[mtshr]\d{1,2}|fy\d{2,4}|\d+(?:km|kg|mm|cm|m|g|gb|mb|tb|kb|v|w|a|ma|mah|h|hz|bps|dpi|p|l|ml|t)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,11 @@ def quantities_in(folded: str) -> list[Quantity]:
             unit = "か月"
         unit = {"キロメートル": "km", "パーセント": "%", "名": "人"}.get(unit, unit)
         tail = _BOUND.match(folded[match.end() :])
-        bound = {"を超え": "超", "まで": "以下", "以内": "以下"}.get(tail["bound"], tail["bound"]) if tail else ""
+        bound = (
+            {"を超え": "超", "まで": "以下", "以内": "以下"}.get(tail["bound"], tail["bound"])
+            if tail
+            else ""
+        )
         if unit == "か月" and match.start() == pending_end and found and found[-1].unit == "か月":
             value += found.pop().value
         found.append(Quantity(value, unit, bound))

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 
 #: Words by which vLLM, llama.cpp and Ollama say that the prompt is longer than the model's context.
-_TOO_LONG = ("context length", "context_length", "context size", "exceed_context", "too long", "maximum context")
+_TOO_LONG = (
+    "context length",
+    "context_length",
+    "context size",
+    "exceed_context",
+    "too long",
+    "maximum context",
+)
 
 
 def make_llm(choice: Answering, *, resolve: Resolve = addresses_of) -> BaseLanguageModel[Any]:
@@ -104,7 +111,9 @@ def llm_errors(choice: Answering) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # what comes from another party's server through another party's client
+    except (
+        Exception
+    ) as error:  # what comes from another party's server through another party's client
         for cause in _causes(error):
             if isinstance(cause, RagjpError):
                 raise cause from error
@@ -123,9 +132,9 @@ def _diagnose(error: Exception, choice: Answering) -> tuple[str, str]:
     """Say what went wrong: the reason code, and the rest of a sentence that begins with the server."""
     import openai
 
-    if any(isinstance(cause, TimeoutError | openai.APITimeoutError) for cause in _causes(error)) or (
-        "Timeout" in type(error).__name__
-    ):
+    if any(
+        isinstance(cause, TimeoutError | openai.APITimeoutError) for cause in _causes(error)
+    ) or ("Timeout" in type(error).__name__):
         return (
             "llm_slow",
             f"が {choice.timeout_s:g} 秒以内に答えませんでした。サーバーの混み具合を確かめるか、answer.timeout_s を延ばしてください。",

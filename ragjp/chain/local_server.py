@@ -112,7 +112,9 @@ class LocalLLM:
         start_timeout_s: float = 120.0,
     ) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
-            raise MissingExtra("xllamacpp が入っていません。pip install 'ragjp[llm]' を実行してください。")
+            raise MissingExtra(
+                "xllamacpp が入っていません。pip install 'ragjp[llm]' を実行してください。"
+            )
         self.model_file = bundled_model() if model_file is None else model_file
         self.model = MODEL_NAME if model_file is None else model_file.stem
         self.context_tokens = context_tokens

@@ -134,11 +134,15 @@ def chat_prompt(question: str, hits: Sequence[Hit], *, max_passages: int, budget
         ``question_too_long`` when the question leaves no room for a single sentence.
     """
     asked = one_line(question)
-    key = boundary_key([asked, *(neutralise(f"{hit.title}{hit.heading_path}{hit.text}") for hit in hits)])
+    key = boundary_key(
+        [asked, *(neutralise(f"{hit.title}{hit.heading_path}{hit.text}") for hit in hits)]
+    )
     tail = f"質問：{asked}\n資料だけを根拠に、文ごとに番号を付けて答えてください。"
     room = budget - estimate_tokens(RULES) - estimate_tokens(tail)
     passages, spent = fit_passages(
-        hits[:max_passages], room, overhead=lambda hit, n: estimate_tokens(_frame(hit, n, key, "\n\n"))
+        hits[:max_passages],
+        room,
+        overhead=lambda hit, n: estimate_tokens(_frame(hit, n, key, "\n\n")),
     )
     if hits and not passages:
         raise RequestError(
