@@ -40,8 +40,8 @@ from ragjp.types import Span
 FOLDING_VERSION = "1"
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-#: A dash that stands for a long vowel (サ-バ, サ-バ-は), and a long-vowel mark for a dash (03ー12).
-_DASH_AS_VOWEL = re.compile(f"-(?<=[{KATAKANA}]-)(?=[{KATAKANA}{HIRAGANA}])")
+#: A dash that stands for a long vowel (サ-バ, サ-バ-は, サ-バ-。), and a long-vowel mark for a dash (03ー12).
+_DASH_AS_VOWEL = re.compile(f"-(?<=[{KATAKANA}]-)(?=[{KATAKANA}{HIRAGANA}、。」』)・])")
 _VOWEL_AS_DASH = re.compile("ー(?<=[0-9]ー)(?=[0-9])")
 #: Blanks that change: two or more, one that is not a plain blank, one between Japanese characters.
 _BLANKS = re.compile(f"[{BLANK}](?:[{BLANK}]+|(?<=[^ ])|(?<=[{JAPANESE}] )(?=[{JAPANESE}]))")

@@ -1,0 +1,122 @@
+"""What becomes a term, and in which field."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragjp.errors import IndexMismatch
+from ragjp.japanese.terms import FIELDS, Analyzer, bigrams
+
+ANALYZER = Analyzer()
+
+
+def lemmas(text: str) -> list[str]:
+    return ANALYZER.terms(text)["lemma"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("サーバの申込", "ｻｰﾊﾞｰの申し込み"),
+        ("引越しの見積り", "引っ越しを見積もり"),
+        ("髙島屋", "高島屋"),
+        ("３，０００，０００円", "3000000円"),
+        ("バイオリン", "ヴァイオリン"),
+        ("打合せ", "打ち合わせ"),
+    ],
+)
+def test_spellings_of_one_word_have_one_lemma(one: str, other: str) -> None:
+    assert lemmas(one) == lemmas(other)
+
+
+def test_names_with_one_reading_stay_apart() -> None:
+    """UniDic's lemma of a proper noun is its reading: 橋本 and 端本 would be one."""
+    assert lemmas("橋本") == ["橋本"]
+    assert lemmas("東京") == ["東京"]
+
+
+def test_grammar_and_signs_are_no_terms() -> None:
+    terms = ANALYZER.terms("経費は、「旅費」でした。★😀")
+    assert terms["lemma"] == terms["surface"] == ["経費", "旅費"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("2023年", "2023"),
+        ("３，０００，０００円", "3000000"),
+        ("3.5%", "3.5"),
+        ("版 1.8.0 です", "1.8.0"),
+        ("192.168.0.1", "192.168.0.1"),
+    ],
+)
+def test_a_number_is_one_term(text: str, number: str) -> None:
+    assert number in lemmas(text)
+    assert number in ANALYZER.terms(text)["surface"]
+
+
+def test_numbers_that_only_stand_together_are_not_joined() -> None:
+    """1. 2023年 is an item and a year; 12,34 is a list."""
+    assert lemmas("1. 2023年")[:2] == ["1", "2023"]
+    assert lemmas("12,34")[:2] == ["12", "34"]
+
+
+def test_bigrams_stay_inside_runs() -> None:
+    assert bigrams("経費規程、jr2023 円。a") == ["経費", "費規", "規程", "jr2023", "円", "a"]
+    assert ANALYZER.terms("経費\n規程")["bigram"] == ["経費", "費規", "規程"]
+    assert ANALYZER.terms("経費\n\n規程")["bigram"] == ["経費", "規程"]
+    assert bigrams("") == []
+
+
+@settings(max_examples=150)
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]))
+    | st.text("日本語かなカナー々A1０①,. \n「", max_size=40)
+)
+def test_terms_are_never_empty_or_blank(text: str) -> None:
+    """An empty term would match every document."""
+    terms = ANALYZER.terms(text)
+    assert tuple(terms) == FIELDS
+    for field in FIELDS:
+        assert all(term and not any(map(str.isspace, term)) for term in terms[field])
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_folding_first_changes_no_term(field: str) -> None:
+    """A caller that folded already must find the same documents."""
+    from ragjp.japanese.normalize import fold
+
+    text = "㈱髙島屋のＩＴ統制、第②条　ｻｰﾊﾞｰ　3½"
+    assert ANALYZER.terms(text)[field] == ANALYZER.terms(fold(text))[field]
+
+
+def test_fingerprint_names_dictionary_folding_and_terms() -> None:
+    assert "unidic-lite 1.0.8" in ANALYZER.fingerprint
+    assert "folding" in ANALYZER.fingerprint
+    assert Analyzer(ANALYZER.fingerprint).fingerprint == ANALYZER.fingerprint
+    with pytest.raises(IndexMismatch, match=r"unidic-lite 1\.0\.7") as caught:
+        Analyzer("unidic-lite 1.0.7; folding 1; terms 1")
+    assert caught.value.code == "analyzer_mismatch"
+
+
+def test_workers_give_the_same_terms_in_the_same_order() -> None:
+    texts = [f"第{i}条 経費の申請は{i}日以内とする。" for i in range(600)]
+    expected = [ANALYZER.terms(text) for text in texts]
+    assert list(ANALYZER.terms_many(texts)) == expected
+    assert list(ANALYZER.terms_many(texts, processes=2)) == expected
+    assert list(ANALYZER.terms_many([], processes=2)) == []
+
+
+def test_importing_loads_no_analyser() -> None:
+    """``ragjp doctor`` must be able to say that fugashi is missing."""
+    code = (
+        "import sys, ragjp.japanese.terms, ragjp.japanese.chunks;"
+        "print([m for m in ('fugashi', 'unidic_lite', 'torch', 'faiss') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
