@@ -1,20 +1,33 @@
-"""Progress of a long piece of work, on standard error: a moving bar on a terminal, a line each tenth elsewhere."""
+"""Progress of a long piece of work, on standard error: a moving bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+
+#: Off a terminal, no more than one line in this time: what is over sooner needs none, and no log grows long.
+QUIET_S = 1.0
 
 
 class ProgressDisplay:
     """Draws the stages of a build as they report; a context manager, so that a bar is always closed.
 
     Calling it with a stage's name, the pieces done and the pieces in all, both counted from 0, is the
-    :class:`ragjp.jobs.build.Progress` protocol.
+    :data:`ragjp.jobs.build.Progress` protocol. Off a terminal each finished tenth of a stage is a line, but for those that
+    come within a second of the line before.
+
+    Parameters
+    ----------
+    clock
+        Seconds from any start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._written_at = clock()
         self._moving = sys.stderr.isatty()
         self._stage = ""
         self._tenth = 0
@@ -51,8 +64,8 @@ class ProgressDisplay:
 
     def _write(self, done: int, total: int) -> None:
         tenth = 10 * done // total if total else 10
-        if tenth > self._tenth:
-            self._tenth = tenth
+        if tenth > self._tenth and self._clock() - self._written_at >= QUIET_S:
+            self._tenth, self._written_at = tenth, self._clock()
             sys.stderr.write(f"{self._stage}: {done}/{total}（{10 * tenth}%）\n")
             sys.stderr.flush()
 

@@ -80,12 +80,25 @@ def test_a_reader_that_leaves_early_is_no_error(
 
 
 def test_progress_off_a_terminal_is_a_line_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log file of a hundred thousand progress lines, or of none."""
-    with ProgressDisplay() as progress:
+    """A log file of a hundred thousand progress lines, or hours without one."""
+    now = 0.0
+    with ProgressDisplay(clock=lambda: now) as progress:
         for done in range(1001):
+            now += 0.5
             progress("取り込み", done, 1000)
+        now += 5.0
         progress("まとめ", 0, 0)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "取り込み: 100/1000（10%）"
     assert lines[9] == "取り込み: 1000/1000（100%）"
     assert lines[10:] == ["まとめ: 0/0（100%）"]
+
+
+def test_what_is_over_in_a_moment_shows_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    """Twenty lines of progress above a summary of two."""
+    now = 0.0
+    with ProgressDisplay(clock=lambda: now) as progress:
+        for done in range(101):
+            now += 0.009
+            progress("確認", done, 100)
+    assert capsys.readouterr().err == ""
