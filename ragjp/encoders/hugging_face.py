@@ -106,6 +106,9 @@ def bert_tensors(source: E5File) -> dict[str, FloatArray]:
     for name, target in norms.items():
         tensors[f"{target}.weight"] = source.floats(f"{name}.w")
         tensors[f"{target}.bias"] = source.floats(f"{name}.b")
+    # BertModel has a pooler that mean pooling never uses; zeros, so that nothing is left to a random start.
+    tensors["pooler.dense.weight"] = np.zeros((hidden, hidden), np.float32)
+    tensors["pooler.dense.bias"] = np.zeros(hidden, np.float32)
     return {name: np.ascontiguousarray(values) for name, values in tensors.items()}
 
 
