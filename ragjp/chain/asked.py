@@ -5,13 +5,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ragjp.chain.figures import Quantity, articles_in, codes_in, quantities_in, years_in
+from ragjp.chain.figures import (
+    Quantity,
+    articles_in,
+    codes_in,
+    days_in,
+    mentions_in,
+    quantities_in,
+    years_in,
+)
 from ragjp.japanese.normalize import fold
 
-_NUMERAL = r"(?:\d[\d,.]*|[〇一二三四五六七八九十百千半])[千万億]*"
+_NUMERAL = r"(?:\d[\d,.]*|[〇一二三四五六七八九十百千])[千万億]*"
 
 #: Asked (a pattern of the folded question) → expected (a pattern of the folded evidence). The first that fits decides.
 _KINDS: tuple[tuple[str, str], ...] = (
+    (
+        r"いつから.*いつまで|何日から何日",
+        rf"{_NUMERAL}\s*[月日].*(?:から|より|[~〜-]).*(?:まで|{_NUMERAL}\s*[月日])",
+    ),
+    (
+        r"何時から.*何時",
+        rf"{_NUMERAL}\s*(?:時|:\d\d).*(?:から|より|[~〜-]).*{_NUMERAL}\s*(?:時|:\d\d)",
+    ),
     (r"いくら|幾ら|何円|何万円|何千円|おいくら", rf"{_NUMERAL}\s*(?:円|ドル|ユーロ|元)|\(円\)|¥"),
     (r"何\s*(?:パーセント|%|割)", rf"{_NUMERAL}\s*(?:パーセント|%|割)"),
     (r"何時間", rf"{_NUMERAL}\s*時間"),
@@ -37,14 +53,16 @@ _KINDS: tuple[tuple[str, str], ...] = (
 class Asked:
     """A question read for what it wants.
 
-    ``expects`` is the pattern an answer must contain, ``None`` when any statement may answer. ``codes``, ``articles`` and
-    ``years`` name what the question is about, exactly; ``quantities`` are its measures, which may lie in a range of a table.
+    ``expects`` is the pattern an answer must contain, ``None`` when any statement may answer. ``mentions`` are words with digits in
+    them (``80a``) that are no measures, ``codes`` those among them that can only be names; with ``articles``, ``years`` and ``days`` they name what the question is about, exactly; ``quantities`` are its measures, which may lie in a range of a table.
     """
 
     expects: re.Pattern[str] | None
+    mentions: frozenset[str]
     codes: frozenset[str]
     articles: frozenset[str]
     years: frozenset[int]
+    days: frozenset[tuple[int, int]]
     quantities: tuple[Quantity, ...]
 
 
@@ -66,8 +84,10 @@ def read_question(question: str) -> Asked:
             break
     return Asked(
         expects=expects,
+        mentions=mentions_in(folded),
         codes=codes_in(folded),
         articles=articles_in(folded),
         years=years_in(folded),
+        days=days_in(folded),
         quantities=tuple(quantities_in(folded)),
     )

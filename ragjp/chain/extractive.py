@@ -14,12 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from ragjp.chain.asked import Asked, read_question
-from ragjp.chain.figures import articles_in, quantities_in, within, years_in
+from ragjp.chain.figures import articles_in, days_in, quantities_in, within, years_in
 from ragjp.chain.ports import PageSource, TermStatistics
 from ragjp.chain.units import Unit, cells, units_of
-from ragjp.chain.words import Evidence, Word, WordReader, coverage, weigh
+from ragjp.chain.words import Evidence, Word, WordReader, weigh
 from ragjp.errors import AccessDenied
 from ragjp.japanese.normalize import fold
 from ragjp.types import Citation, Hit, Ranking, View
@@ -28,11 +30,13 @@ from ragjp.types import Citation, Hit, Ranking, View
 N_HITS = 8
 #: Least share of the question's words, by weight, that the passage with its headings must cover.
 LEAST_COVERAGE = 0.5
-#: A further sentence is added when it stands beside the best one and scores at least this share of it.
+#: What the question is about (the nouns before its は) counts this much more.
+TOPIC_FACTOR = 1.5
+#: A sentence beside the best one is added when it scores at least this share of it.
 COMPANION_SHARE = 0.85
-MAX_UNITS = 3
 
-_OWN, _CONTEXT, _KIND, _RANGE, _ARTICLE, _RANK = 0.5, 0.5, 0.25, 0.3, 0.2, 0.2
+# What a unit's score is made of: the words it has itself, those around it, and so on.
+_OWN, _AROUND, _KIND, _RANGE, _NAMED, _RANK = 0.5, 0.5, 0.25, 0.3, 0.25, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,29 @@ class Extract:
     text: str
     citations: tuple[Citation, ...]
     coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A question ready to be held against evidence. ``exact`` is the weight of each thing it names exactly."""
+
+    asked: Asked
+    weights: Mapping[Word, float]
+    exact: float
+
+    def coverage(self, evidence: Evidence) -> float:
+        """Return the share of the question's weight that the evidence has, from 0 to 1."""
+        asked = self.asked
+        named = [mention in evidence.text for mention in asked.mentions - _measures(asked)]
+        named += [article in articles_in(evidence.text) for article in asked.articles]
+        named += [day in days_in(evidence.text) for day in asked.days]
+        if asked.years:
+            named.append(bool(asked.years & years_in(evidence.text)))
+        total = sum(self.weights.values()) + self.exact * len(named)
+        if total == 0:
+            return 1.0
+        words = sum(weight * evidence.credit(word) for word, weight in self.weights.items())
+        return (words + self.exact * sum(named)) / total
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +105,54 @@ def extract_answer(
         How common words are among what ``view`` may read; without it, among the hits.
     """
     reader = words or WordReader()
-    asked = read_question(question)
     hits = ranking.hits[:N_HITS]
     passages = [reader.evidence(_passage_text(hit)) for hit in hits]
-    weights = weigh(reader.words(question), statistics=statistics, view=view, candidates=passages)
-    best: _Scored | None = None
+    wanted = _read(question, reader, statistics, view, passages)
+    best: list[_Scored] = []
     for rank, (hit, passage) in enumerate(zip(hits, passages, strict=True)):
         page = _page_evidence(hit, pages, view, reader)
-        if page is None or not _is_about(asked, weights, page, passage):
+        if page is None or not _is_about(wanted, page):
             continue
-        for scored in _score(asked, weights, hit, passage, rank, reader):
-            if best is None or scored.score > best.score:
-                best = scored
-    if best is None or best.coverage < LEAST_COVERAGE:
+        scored = list(_score(wanted, hit, passage, rank, reader))
+        if scored and (not best or max(map(_by_score, scored)) > max(map(_by_score, best))):
+            best = scored
+    if not best or max(best, key=_by_score).coverage < LEAST_COVERAGE:
         return None
-    return _compose(asked, weights, best, reader)
+    return _compose(best)
 
 
 def evidence_sentence(question: str, hit: Hit, *, words: WordReader) -> str:
-    """Return the unit of a hit that answers best, as one line: what a completion prompt shows of a passage."""
-    asked = read_question(question)
-    weights = {word: word.factor for word in words.words(question)}
+    """Return the unit of a hit that answers best: what a completion prompt shows of a passage."""
     passage = words.evidence(_passage_text(hit))
-    scored = list(_score(asked, weights, hit, passage, 0, words))
+    wanted = _read(question, words, None, View.of(), [passage])
+    scored = list(_score(wanted, hit, passage, 0, words))
     if not scored:
         return hit.text
-    best = max(scored, key=lambda one: one.score)
+    best = max(scored, key=_by_score)
     return best.units[best.place].text
+
+
+def _read(
+    question: str,
+    reader: WordReader,
+    statistics: TermStatistics | None,
+    view: View,
+    passages: Sequence[Evidence],
+) -> _Wanted:
+    asked = read_question(question)
+    topic = reader.topic(question)
+    parts = {part for mention in asked.mentions for part in re.split(r"[-\d]+", mention)}
+    asked_words = [word for word in reader.words(question) if word.surface not in parts]
+    weights = weigh(asked_words, statistics=statistics, view=view, candidates=passages)
+    exact = max(weights.values(), default=1.0)
+    for word in weights:
+        if word.term in topic:
+            weights[word] *= TOPIC_FACTOR
+    return _Wanted(asked, weights, exact)
+
+
+def _by_score(scored: _Scored) -> float:
+    return scored.score
 
 
 def _passage_text(hit: Hit) -> str:
@@ -121,10 +169,9 @@ def _page_evidence(hit: Hit, pages: PageSource, view: View, reader: WordReader) 
     return reader.evidence("\n".join((hit.doc_id, hit.title, *hit.heading_path, text)))
 
 
-def _is_about(
-    asked: Asked, weights: Mapping[Word, float], page: Evidence, passage: Evidence
-) -> bool:
+def _is_about(wanted: _Wanted, page: Evidence) -> bool:
     """Whether the page has everything that the question names exactly."""
+    asked = wanted.asked
     if any(code not in page.text for code in asked.codes):
         return False
     if not asked.articles <= articles_in(page.text):
@@ -132,49 +179,44 @@ def _is_about(
     years = years_in(page.text)
     if asked.years and years and not asked.years & years:
         return False
-    return all(page.credit(word) > 0 for word in weights if word.is_name)
+    return all(page.credit(word) > 0 for word in wanted.weights if word.is_name)
 
 
 def _score(
-    asked: Asked,
-    weights: Mapping[Word, float],
-    hit: Hit,
-    passage: Evidence,
-    rank: int,
-    reader: WordReader,
+    wanted: _Wanted, hit: Hit, passage: Evidence, rank: int, reader: WordReader
 ) -> Iterator[_Scored]:
-    units = units_of(hit.text, hit.heading_path)
-    covered = coverage(weights, passage)
+    """Score the units of a hit that can answer."""
+    asked = wanted.asked
+    covered = wanted.coverage(passage)
     context = reader.evidence("\n".join((hit.doc_id, hit.title, *hit.heading_path)))
     recent: list[Evidence] = []
+    units = units_of(hit.text, (hit.title, *hit.heading_path))
     for place, unit in enumerate(units):
         own = reader.evidence(unit.text)
-        if not unit.asks and not unit.heads:
-            around = own | context
-            for one in recent[-2:]:
-                around = around | one
-            if unit.header:
-                around = around | reader.evidence(unit.header)
-            body = f"{fold(unit.header)} {own.text}"
-            expected = asked.expects is None or bool(
-                asked.expects.search(_answer_part(unit, own, body))
+        if not unit.mute and _has_expected(asked, unit, own):
+            header = reader.evidence(unit.header)
+            around = reduce(or_, recent[-2:], own | context | header)
+            named = sum(mention in own.text for mention in asked.mentions) / (
+                len(asked.mentions) or 1
             )
-            if expected:
-                score = (
-                    _OWN * coverage(weights, own)
-                    + _CONTEXT * coverage(weights, around)
-                    + (_KIND if asked.expects else 0.0)
-                    + _RANGE * _range_match(asked, own.text)
-                    + _ARTICLE * bool(asked.articles & articles_in(passage.text))
-                    + _RANK / (1 + rank)
-                )
-                yield _Scored(hit, units, place, score, covered)
+            score = (
+                _OWN * wanted.coverage(own)
+                + _AROUND * wanted.coverage(around)
+                + (_KIND if asked.expects else 0.0)
+                + _RANGE * _range_match(asked, own.text)
+                + _NAMED * named
+                + _RANK / (1 + rank)
+            )
+            yield _Scored(hit, units, place, score, covered)
         recent.append(own)
 
 
-def _answer_part(unit: Unit, own: Evidence, body: str) -> str:
-    """Where the thing asked for must stand: in the unit, its header only lending the unit of measure."""
-    return body if unit.header and re.search(r"\d", own.text) else own.text
+def _has_expected(asked: Asked, unit: Unit, own: Evidence) -> bool:
+    """Whether what is asked for stands in the unit; the header of a row may lend the name of the measure to its numbers."""
+    if asked.expects is None or asked.expects.search(own.text):
+        return True
+    in_header = bool(unit.header) and bool(asked.expects.search(fold(unit.header)))
+    return in_header and bool(re.search(r"\d", own.text))
 
 
 def _range_match(asked: Asked, folded: str) -> float:
@@ -186,26 +228,28 @@ def _range_match(asked: Asked, folded: str) -> float:
     return 1.0 if all(verdicts) else -1.0
 
 
-def _compose(
-    asked: Asked, weights: Mapping[Word, float], best: _Scored, reader: WordReader
-) -> Extract:
-    """Write the answer: the best unit, and what stands right after it while it says as much about the question."""
-    unit = best.units[best.place]
-    chosen = [unit]
-    if not unit.header:
-        own = coverage(weights, reader.evidence(unit.text))
-        for following in best.units[best.place + 1 : best.place + MAX_UNITS]:
-            if following.asks or following.heads or following.header:
-                break
-            if (
-                coverage(weights, reader.evidence(following.text)) < COMPANION_SHARE * own
-                or not own
-            ):
-                break
-            chosen.append(following)
-    citations = tuple(_cite(best.hit, one) for one in chosen)
-    text = "".join(f"{_spoken(one)}[{number}]" for number, one in enumerate(chosen, start=1))
-    return Extract(text, citations, best.coverage)
+def _measures(asked: Asked) -> frozenset[str]:
+    """Mentions that are measures with a value of their own (12km): a table may hold them inside a range."""
+    return frozenset(mention for mention in asked.mentions if quantities_in(mention))
+
+
+def _compose(scored: Sequence[_Scored]) -> Extract:
+    """Write the answer: the best unit, with the sentence before and after it where they say almost as much."""
+    best = max(scored, key=_by_score)
+    chosen = [
+        one
+        for one in scored
+        if one is best
+        or (
+            abs(one.place - best.place) == 1
+            and one.score >= COMPANION_SHARE * best.score
+            and not one.units[one.place].header
+            and not best.units[best.place].header
+        )
+    ]
+    units = [one.units[one.place] for one in chosen]
+    text = "".join(f"{_spoken(unit)}[{number}]" for number, unit in enumerate(units, start=1))
+    return Extract(text, tuple(_cite(best.hit, unit) for unit in units), best.coverage)
 
 
 def _cite(hit: Hit, unit: Unit) -> Citation:
@@ -218,8 +262,6 @@ def _spoken(unit: Unit) -> str:
     if unit.header:
         names, values = cells(unit.header), cells(unit.text)
         if len(names) == len(values):
-            return "、".join(
-                f"{name}：{value}" if name else value
-                for name, value in zip(names, values, strict=True)
-            )
+            pairs = zip(names, values, strict=True)
+            return "、".join(f"{name}：{value}" if name else value for name, value in pairs)
     return " ".join(unit.text.split())

@@ -32,6 +32,7 @@ _PLAIN_YEAR = re.compile(
     r"(?<![\d,.])(?P<year>(?:1[89]|20)\d{2})(?=\s*年|[./-]\d{1,2})|fy\s*(?P<fy>(?:19|20)\d{2})"
 )
 _DOTTED = re.compile(r"(?<![a-z0-9.])([mtshr]?)(\d{1,4})[./-](\d{1,2})[./-](\d{1,2})(?![\d.])")
+_MONTH_DAY = re.compile(rf"(\d{{1,2}}|[{_KANJI}]{{1,3}})\s*月\s*(\d{{1,2}}|[{_KANJI}]{{1,3}})\s*日")
 _ARTICLE = re.compile(rf"第\s*(?P<number>\d+|[{_KANJI}]+)\s*条(?:の(?P<sub>\d+|[{_KANJI}]+))?")
 _CODE = re.compile(
     r"(?<![a-z0-9])(?=[a-z0-9-]*[a-z])(?=[a-z0-9-]*\d)[a-z0-9]+(?:-[a-z0-9]+)*(?![a-z0-9])"
@@ -123,18 +124,27 @@ def articles_in(folded: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def codes_in(folded: str) -> frozenset[str]:
-    """Return the codes in a text: runs of letters, digits and hyphens with at least one letter and one digit.
+def mentions_in(folded: str) -> frozenset[str]:
+    """Return the words of letters, digits and hyphens with at least one of both: ``hs-200``, ``e-04``, ``80a``, ``12km``.
 
-    Names of things, such as ``hs-200``, ``e-04``; eras written with a letter and units after a number are not codes.
+    Eras and fiscal years written with letters are not among them.
     """
-    codes = {match[0] for match in _CODE.finditer(folded)}
-    return frozenset(code for code in codes if not _NOT_A_CODE.fullmatch(code))
+    return frozenset(code for code in _CODE.findall(folded) if not _YEAR_CODE.fullmatch(code))
 
 
-_NOT_A_CODE = re.compile(
-    r"[mtshr]\d{1,2}|fy\d{2,4}|\d+(?:km|kg|mm|cm|m|g|gb|mb|tb|kb|v|w|a|ma|mah|h|hz|bps|dpi|p|l|ml|t)"
-)
+def days_in(folded: str) -> frozenset[tuple[int, int]]:
+    """Return the (month, day) pairs named in a text: 7月1日 and 2024/7/1 are both (7, 1)."""
+    pairs = _MONTH_DAY.findall(_undotted(folded))
+    return frozenset((int(value_of(month) or 0), int(value_of(day) or 0)) for month, day in pairs)
+
+
+def codes_in(folded: str) -> frozenset[str]:
+    """Return the mentions that can only be names, such as ``hs-200``: not a number with what may be its unit."""
+    return frozenset(code for code in mentions_in(folded) if not _MEASURE.fullmatch(code))
+
+
+_YEAR_CODE = re.compile(r"[mtshr]\d{1,2}|fy\d{2,4}")
+_MEASURE = re.compile(r"\d+[a-z]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from ragjp.types import View
 
 #: Words that ask, point or join and tell nothing about the subject. As lemmas of UniDic.
 _EMPTY = frozenset(
-    "何 何時 幾ら 幾つ 幾 誰 何処 何れ 何方 どう どの 此れ 其れ 此の 其の 為る 有る 居る 成る 出来る 言う 教える 下さる "
-    "頂く 致す 知る 良い 無い 思う 御座る 仕舞う 時 事 物 者 場合 後 為 所 方 様 際 訳 内 中 他 等 度 程 さん 私 当社 答え 質問".split()
+    "明治 大正 昭和 平成 令和 年 月 日 年度 何 何時 幾ら 幾つ 幾 誰 何処 何れ 何方 どう どの 此れ 其れ 此の 其の 為る 有る 居る 成る 出来る 言う 教える 下さる "
+    "頂く 致す 知る 良い 無い 思う 御座る 仕舞う 時 事 物 者 場合 後 為 所 方 様 際 訳 内 中 他 等 度 程 半 さん 私 当社 答え 質問".split()
 )
 #: Words of almost any question or rule: they count, a little.
 _COMMON = frozenset(
     "必要 以内 以上 以下 以降 以前 迄 名前 名称 意味 方法 内容 対応 確認 使う 行う 貰う 受ける 出る 出す 書く 取る 取れる 入れる 入る "
-    "決まる 決める 見る 聞く 残す 残る 前 次 新しい 現在 会社 社内 規程 規則 規定 最長 最大 日 月 年 一人 一番 表示 状態 種類".split()
+    "決まる 決める 見る 聞く 残す 残る 前 次 新しい 現在 会社 社内 規程 規則 規定 最長 最大 一人 一番 表示 状態 種類".split()
 )
 _SKIPPED_POS = (
     "助詞",
@@ -94,6 +94,18 @@ class WordReader:
         """Return the content words of a source text, each once, in order; numbers are not among them."""
         return self._read(fold(text))[0]
 
+    def topic(self, question: str) -> frozenset[str]:
+        """Return the terms of what a question is about: the nouns, joined by の, that stand before its first は."""
+        phrase: list[str] = []
+        for morpheme in self._tagger(fold(question)):
+            if morpheme.surface == "は" and morpheme.pos.startswith("助詞,係助詞"):
+                return frozenset(phrase)
+            if morpheme.pos.startswith(("名詞", "接尾辞", "接頭辞", "形状詞")):
+                phrase.append(_term(morpheme))
+            elif morpheme.surface != "の":
+                phrase = []
+        return frozenset()
+
     def evidence(self, text: str) -> Evidence:
         """Return a source text as evidence."""
         folded = fold(text)
@@ -103,13 +115,18 @@ class WordReader:
         words: dict[str, Word] = {}
         terms: set[str] = set()
         for morpheme in self._tagger(folded):
-            proper = morpheme.pos.startswith("名詞,固有名詞")
-            term = morpheme.surface if proper else fold(morpheme.lemma)
+            term = _term(morpheme)
             terms.add(term)
             if term not in words and (factor := _factor(morpheme, term)) > 0:
                 is_name = morpheme.pos.startswith(_NAME_POS)
                 words[term] = Word(term, morpheme.surface, factor, is_name)
         return tuple(words.values()), frozenset(terms)
+
+
+def _term(morpheme: Morpheme) -> str:
+    """The term that the index's ``lemma`` field has for a morpheme."""
+    proper = morpheme.pos.startswith("名詞,固有名詞")
+    return morpheme.surface if proper else fold(morpheme.lemma)
 
 
 def _factor(morpheme: Morpheme, term: str) -> float:
