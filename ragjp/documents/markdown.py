@@ -17,7 +17,7 @@ from ragjp.documents.lines import CELL_SEPARATOR
 from ragjp.types import Document
 
 _FRONT_MATTER_END = re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE)
-_FRONT_MATTER_KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:[ \t]*(.*)$")
+_FRONT_MATTER_KEY = re.compile(r"^([^\s:#-][^:]{0,60}):(?:[ \t]+(.*))?$")
 _LINES_OF_FRONT_MATTER = 200
 _FENCE = re.compile(r"^[ \t]*(?:>[ \t]?)*(`{3,}|~{3,})(.*)$")
 #: ``##見出し`` without a blank is no heading to CommonMark, but it is what Japanese authors type and mean.
@@ -61,7 +61,7 @@ def read(raw: bytes, name: str, max_chars: int) -> Document:
 def split_front_matter(text: str) -> tuple[dict[str, str], str]:
     r"""Take ``key: value`` lines between two ``---`` off the beginning.
 
-    A rule at the beginning of a text is no front matter: every line between has to look like YAML.
+    A rule at the beginning of a text is no front matter: every line between has to look like YAML, and one key be in ASCII.
 
     >>> split_front_matter("---\ntitle: '経費規程'\n---\n本文")
     ({'title': '経費規程'}, '本文')
@@ -76,10 +76,10 @@ def split_front_matter(text: str) -> tuple[dict[str, str], str]:
     values: dict[str, str] = {}
     for line in lines[:_LINES_OF_FRONT_MATTER]:
         if found := _FRONT_MATTER_KEY.match(line):
-            values[found[1].lower()] = found[2].strip().strip("\"'").strip()
+            values[found[1].lower()] = (found[2] or "").strip().strip("\"'").strip()
         elif line.strip() and not line.startswith((" ", "\t", "-", "#")):
             return {}, text
-    if not values:
+    if not any(key.isascii() for key in values):
         return {}, text
     return {key: value for key, value in values.items() if value}, text[end.end() :].lstrip("\n")
 

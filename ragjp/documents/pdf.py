@@ -13,11 +13,10 @@ from ragjp.types import Document, Page
 if TYPE_CHECKING:
     import pypdfium2
 
-#: pdfium takes a hyphen and the line end after it for one mark: U+FFFE from its whole-page call, U+0002 from its call by area.
-#: Printed is the hyphen, and in Japanese documents most are real (``HS-200``, ``yyyy-mm``), so it is put back.
-_HYPHEN_AT_LINE_END = re.compile("[\ufffe\x02](?:\r?\n)?")
+#: pdfium gives U+FFFE for a hyphen and the line end after it. Printed is the hyphen, and in Japanese documents most are real
+#: (``HS-200``, ``yyyy-mm``), so it is put back.
+_HYPHEN_AT_LINE_END = re.compile("\ufffe(?:\r?\n)?")
 _BLANKS_AT_LINE_END = re.compile(r"[^\S\n]+$", re.MULTILINE)
-_BEYOND_UCS2 = re.compile("[\U00010000-\U0010ffff]")
 #: Symbol fonts (Wingdings, Symbol) are mapped to private code points; these are the marks that lists are made with.
 _SYMBOL_FONTS = str.maketrans(
     {
@@ -36,6 +35,8 @@ _SYMBOL_FONTS = str.maketrans(
         "\uf0a8": "□",
     }
 )
+#: Any other one, alone at the beginning of a line, is some list mark.
+_SYMBOL_AT_LINE_START = re.compile("^([ \t]*)[\uf020-\uf0ff](?=[ \t])", re.MULTILINE)
 #: Titles that a program wrote, not a person: its own name, the name of the file it printed, the empty document's name.
 _MACHINE_TITLE = re.compile(
     r"Microsoft (Word|PowerPoint|Excel)\b|untitled|無題|名称未設定|(文書|document|book|プレゼンテーション)\s*\d*$"
@@ -67,7 +68,7 @@ def read(raw: bytes, name: str, max_chars: int) -> Document:
     except pypdfium2.PdfiumError as error:
         if error.err_code in (_PASSWORD, _SECURITY):
             raise reason("pdf_encrypted", name) from error
-        raise reason("pdf_damaged", name, detail=str(error)) from error
+        raise reason("pdf_damaged", name, detail=f"pdfium の誤り {error.err_code}") from error
     if not pages:
         raise reason("pdf_damaged", name, detail="ページがありません")
     if not any(page.text for page in pages):
@@ -91,11 +92,8 @@ def _page_text(pdf: pypdfium2.PdfDocument, number: int) -> str:
     try:
         layer = page.get_textpage()
         try:
+            # The call by area would leave out what lies outside of the page, and loses line ends besides.
             text: str = layer.get_text_range()
-            # The whole-page call keeps every line end but knows 16-bit characters only; the call by area knows 𠮷 and 𩸽.
-            by_area: str = layer.get_text_bounded()
-            if _BEYOND_UCS2.search(by_area):
-                text = by_area
         finally:
             layer.close()
     finally:
@@ -110,7 +108,8 @@ def tidy(text: str) -> str:
     '型番は HS-200\n● 電源'
     """
     text = _HYPHEN_AT_LINE_END.sub("-", text).translate(_SYMBOL_FONTS)
-    return _BLANKS_AT_LINE_END.sub("", clean_text(text)).strip("\n")
+    text = _SYMBOL_AT_LINE_START.sub(r"\1・", clean_text(text))
+    return _BLANKS_AT_LINE_END.sub("", text).strip("\n")
 
 
 def sensible_title(title: str) -> str:

@@ -1,6 +1,6 @@
 """The reading process: reads the documents it is asked for, one after the other, inside limits that the kernel keeps.
 
-Started by :mod:`ragjp.documents.child`; talks over what were its standard input and output. It can write no file, leaves no core,
+Started by :mod:`ragjp.documents.child`; talks over what were its standard input and output. It cannot put a byte into a file, leaves no core,
 holds few descriptors, and ends itself when a document takes much longer than allowed and nobody is left to end it.
 """
 
