@@ -8,9 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
-_ROOT = Path(__file__).resolve().parent.parent
-if str(_ROOT) not in sys.path:  # `streamlit run` in a checkout that is not installed
-    sys.path.append(str(_ROOT))
+_FOLDER = Path(__file__).resolve().parent
+if str(_FOLDER.parent) not in sys.path:  # `streamlit run` in a checkout that is not installed
+    sys.path.append(str(_FOLDER.parent))
 
 from ragjp.config import ui_settings  # noqa: E402
 from ui import ask, search, text  # noqa: E402
@@ -40,8 +40,9 @@ def search_page() -> None:
 
 def main() -> None:
     """Draw the page that the address names."""
-    st.set_page_config(page_title=text.APP, page_icon=":material/manage_search:", layout="centered")
-    st.html(Path(__file__).with_name("style.css"))
+    # A ":material/…:" icon of the page, unlike those inside it, would be fetched from fonts.gstatic.com.
+    st.set_page_config(page_title=text.APP, page_icon=str(_FOLDER / "icon.svg"), layout="centered")
+    st.html(_FOLDER / "style.css")
     page = st.navigation(
         [
             st.Page(ask_page, title=text.ASK, icon=":material/chat:", url_path="ask", default=True),

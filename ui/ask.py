@@ -38,7 +38,10 @@ def draw(session: Session) -> None:
 
 def _question_box() -> None:
     # Streamlit does not submit on the Enter that ends a Japanese input method's conversion.
-    with st.form("ask", border=False):
+    with (
+        st.form("ask", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
         typed = st.text_input(
             text.QUESTION_LABEL,
             key=TYPED,

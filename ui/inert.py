@@ -18,8 +18,8 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u2
 _REPLACEMENT = "\ufffd"
 #: An invisible character that is not a blank, so that blanks beside it are kept.
 _GUARD = "\u2060"
-#: ASCII punctuation, but not the point of a number.
-_PUNCTUATION = re.compile(r"(?!(?<=\d)\.(?=\d))[!-/:-@\[-`{-~]")
+#: ASCII punctuation, but not the point of a number nor the hyphen of a model's name.
+_PUNCTUATION = re.compile(r"(?!(?<=\d)\.(?=\d)|(?<=[0-9A-Za-z])-(?=[0-9A-Za-z]))[!-/:-@\[-`{-~]")
 _TO_FULL_WIDTH = 0xFEE0
 
 
@@ -45,12 +45,13 @@ def inert(text: str) -> str:
 def label(text: str) -> str:
     """Return ``text`` as one line for a button, whose label is always Markdown: ASCII punctuation becomes full-width.
 
-    Without ASCII punctuation there is no Markdown, no directive, no address and no emoji name. A point between digits stays.
+    Without ASCII punctuation there is no Markdown, no directive, no address and no emoji name. A point
+    between digits and a hyphen inside a word stay.
 
     Examples
     --------
-    >>> label("R5.4.1 の *日当* は？ www.example.com")
-    'R5.4.1 の ＊日当＊ は？ www．example．com'
+    >>> label("R5.4.1 の E-04 と *日当* は？ www.example.com")
+    'R5.4.1 の E-04 と ＊日当＊ は？ www．example．com'
     """
     one_line = " ".join(_CONTROLS.sub(_REPLACEMENT, text).split())
     return _PUNCTUATION.sub(lambda found: chr(ord(found.group()) + _TO_FULL_WIDTH), one_line)

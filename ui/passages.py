@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -10,8 +11,12 @@ from ui import text
 from ui.inert import draw_text
 from ui.session import Session, failures_in_words
 
-#: Characters shown above and below the passage until the reader asks for the whole page.
-AROUND_CHARS = 500
+
+class Around(NamedTuple):
+    """How much of a page is shown on each side of a passage, at most: few enough that it is in sight at once."""
+
+    chars: int = 300
+    lines: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Excerpt:
     n_hidden_after: int
 
 
-def excerpt(page_text: str, start: int, end: int, *, around_chars: int | None) -> Excerpt:
+def excerpt(page_text: str, start: int, end: int, around: Around | None) -> Excerpt:
     r"""Cut a page at ``[start, end)``, keeping whole lines where a line begins or ends within reach.
 
     Parameters
@@ -46,37 +51,47 @@ def excerpt(page_text: str, start: int, end: int, *, around_chars: int | None) -
         The source text of the page.
     start, end
         The passage, in characters of ``page_text``.
-    around_chars
-        How many characters to show on each side at most; None for all.
+    around
+        How much to show on each side; None for all.
 
     Examples
     --------
-    >>> excerpt("一行目\n二行目\n三行目", 4, 7, around_chars=2)
+    >>> excerpt("一行目\n二行目\n三行目", 4, 7, Around(chars=2, lines=2))
     Excerpt(n_hidden_before=4, before='', quote='二行目', after='\n', n_hidden_after=3)
     """
-    first, last = 0, len(page_text)
-    if around_chars is not None and start > around_chars:
-        first = start - around_chars
-        line = page_text.find("\n", first, start)
-        first = line + 1 if line >= 0 else first
-    if around_chars is not None and last - end > around_chars:
-        last = end + around_chars
-        line = page_text.rfind("\n", end, last)
-        last = line + 1 if line >= 0 else last
+    before, after = page_text[:start], page_text[end:]
+    if around is not None:
+        before, after = _end_of(before, around), _beginning_of(after, around)
     return Excerpt(
-        n_hidden_before=first,
-        before=page_text[first:start],
+        n_hidden_before=start - len(before),
+        before=before,
         quote=page_text[start:end],
-        after=page_text[end:last],
-        n_hidden_after=len(page_text) - last,
+        after=after,
+        n_hidden_after=len(page_text) - end - len(after),
     )
 
 
-def draw_source(place: Place, *, key: str) -> None:
-    """Draw where a passage stands: the document's title, and below it the file and the page."""
+def _end_of(text: str, around: Around) -> str:
+    kept = text[-around.chars :] if around.chars < len(text) else text
+    if len(kept) < len(text) and "\n" in kept:
+        kept = kept[kept.index("\n") + 1 :]
+    return "".join(kept.splitlines(keepends=True)[-around.lines :])
+
+
+def _beginning_of(text: str, around: Around) -> str:
+    kept = text[: around.chars]
+    if len(kept) < len(text) and "\n" in kept:
+        kept = kept[: kept.rindex("\n") + 1]
+    return "".join(kept.splitlines(keepends=True)[: around.lines])
+
+
+def draw_source(place: Place, *, key: str, headings: tuple[str, ...] = ()) -> None:
+    """Draw where a passage stands: the document's title, below it the file and the page, then the headings."""
     with st.container(gap=None, key=f"source-{key}"):
         draw_text(place.title or place.doc_id)
         draw_text(f"{place.doc_id}　{text.page(place.page)}")
+        if headings:
+            draw_text(" › ".join(headings))
 
 
 def open_button(session: Session, place: Place, *, key: str) -> None:
@@ -85,7 +100,7 @@ def open_button(session: Session, place: Place, *, key: str) -> None:
         show_page(session, place)
 
 
-@st.dialog(text.PAGE_TITLE, width="large", position="right")
+@st.dialog(text.PAGE_TITLE, width="medium", position="right")
 def show_page(session: Session, place: Place) -> None:
     """Open a page in a drawer and mark the passage, if the page still reads as it did."""
     draw_source(place, key="page")
@@ -95,10 +110,10 @@ def show_page(session: Session, place: Place) -> None:
             st.warning(text.PAGE_CHANGED)
             draw_text(page_text)
             return
-        shown = excerpt(page_text, place.start, place.end, around_chars=AROUND_CHARS)
+        shown = excerpt(page_text, place.start, place.end, Around())
         is_cut = shown.n_hidden_before or shown.n_hidden_after
-        if is_cut and st.toggle(text.WHOLE_PAGE, key=f"whole-{place.doc_id}-{place.page}"):
-            shown = excerpt(page_text, place.start, place.end, around_chars=None)
+        if is_cut and st.toggle(text.WHOLE_PAGE, key=f"whole-{place.page}-{place.start}"):
+            shown = excerpt(page_text, place.start, place.end, None)
         _draw_excerpt(shown)
 
 

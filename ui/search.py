@@ -21,14 +21,12 @@ def draw(session: Session) -> None:
     st.title(text.SEARCH, anchor=False)
     st.caption(text.SEARCH_LEAD)
     with st.form("search", border=False):
-        query = st.text_input(
-            text.QUERY_LABEL, placeholder=text.QUERY_HINT, max_chars=1000, autocomplete="off"
-        )
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            count = st.radio(
-                text.COUNT_LABEL, COUNTS, index=1, format_func=text.count, horizontal=True
+            query = st.text_input(
+                text.QUERY_LABEL, placeholder=text.QUERY_HINT, max_chars=1000, autocomplete="off"
             )
             submitted = st.form_submit_button(text.SEARCH_BUTTON, type="primary")
+        count = st.radio(text.COUNT_LABEL, COUNTS, index=1, format_func=text.count, horizontal=True)
     with failures_in_words():
         if submitted:
             st.session_state.pop(FOUND, None)
@@ -52,13 +50,11 @@ def _draw_hits(session: Session, ranking: ragjp.Ranking) -> None:
     for number, hit in enumerate(ranking.hits, start=1):
         place = hit_place(hit)
         with st.container(border=True, key=f"hit-{number}"):
-            draw_source(place, key=f"hit-{number}")
-            if hit.heading_path:
-                with st.container(key=f"headings-{number}"):
-                    draw_text(" › ".join(hit.heading_path))
+            draw_source(place, key=f"hit-{number}", headings=hit.heading_path)
             draw_text(snippet(hit.text))
-            open_button(session, place, key=f"hit-{number}")
-            _draw_scores(hit, highest)
+            with st.container(horizontal=True, key=f"actions-{number}"):
+                open_button(session, place, key=f"hit-{number}")
+                _draw_scores(hit, highest)
 
 
 def highest_scores(ranking: ragjp.Ranking) -> dict[str, float]:
@@ -74,7 +70,7 @@ def _draw_scores(hit: ragjp.Hit, highest: dict[str, float]) -> None:
     shown = {name: hit.scores[name] for name in text.SCORE_NAMES if name in hit.scores}
     if not shown:
         return
-    with st.expander(text.SCORES):
+    with st.popover(text.SCORES, type="tertiary"):
         st.caption(text.SCORES_LEAD)
         for name, score in shown.items():
             share = score / highest[name] if highest[name] > 0 else 0.0

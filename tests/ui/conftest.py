@@ -149,3 +149,43 @@ def search_page() -> AppTest:
         search_page()
 
     return AppTest.from_function(page, default_timeout=30)
+
+
+#: A folder of documents for the real engine: one with the answer, one that tries everything on the reader's browser.
+DOCUMENTS = {
+    "規程/旅費規程.md": (
+        "# 旅費規程\n\n## 第1条（目的）\n\nこの規程は、社員が出張する場合の旅費について定める。\n\n"
+        + "".join(
+            f"## 第{number}条（細則その{number}）\n\n手続きその{number}は、別表{number}に定めるところによる。\n\n"
+            for number in range(2, 12)
+        )
+        + "## 第12条（日当）\n\n国内出張の日当は1日につき2,500円とする。ただし、日帰りの場合は半額とする。\n\n"
+        "## 第13条（改廃）\n\nこの規程の改廃は、取締役会の決議による。\n"
+    ),
+    "通達/注意.txt": (
+        "毒入りの画像 ![毒](https://example.com/pixel.png) と "
+        '<img src="https://example.com/毒.png"> と https://example.com/毒 と www.example.com、'
+        "$\\href{https://example.com/毒}{毒}$、:red[毒]、:smile: が入った不審なメールに注意してください。\n"
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of :data:`DOCUMENTS`, built by the real engine with the hashing encoder."""
+    base = tmp_path_factory.mktemp("ui")
+    for doc_id, source in DOCUMENTS.items():
+        path = base / "source" / doc_id
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+    recipe = Recipe.model_validate(
+        {
+            "name": "tiny",
+            "sources": [{"path": "source", "access": ["everyone"]}],
+            "encoder": {"model": "hashing"},
+            "ui": {"examples": ["国内出張の日当はいくらですか。"]},
+        }
+    )
+    report = ragjp.build(recipe, base=base, into=base / "tiny")
+    assert report.n_documents == len(DOCUMENTS)
+    return base / "tiny"

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from ragjp.errors import LLMError
 from ui.inert import inert, label
-from ui.passages import excerpt
+from ui.passages import Around, excerpt
 
 #: Each holds 毒, by which it is found again on the page.
 HOSTILE = (
@@ -90,8 +90,8 @@ def test_a_label_holds_nothing_that_markdown_acts_on(payload: str) -> None:
     """Guards against a question in a recipe that draws an image on its button."""
     made = label(payload)
     assert "毒" in made
-    assert not re.search(r"[^\w\s\ufffd\u0080-\U0010ffff.]", made)
-    assert not re.search(r"(?<!\d)\.|\.(?!\d)", made)
+    assert not re.search(r"[^\w\s\ufffd\u0080-\U0010ffff.-]|_", made)
+    assert not re.search(r"(?<!\d)\.|\.(?!\d)|(?<!\w)-|-(?!\w)", made)
     assert "\n" not in made
 
 
@@ -110,23 +110,29 @@ def test_ordinary_text_is_shown_as_it_is(text: str) -> None:
     assert inert(text).strip("\u2060") == text
 
 
-@given(st.text(min_size=1), st.data(), st.integers(0, 20) | st.none())
+AROUND = st.builds(Around, st.integers(1, 20), st.integers(1, 4)) | st.none()
+#: Short lines, with every kind of line end that Python knows.
+PAGES = st.text(st.sampled_from("あい。\n\r\x0b\x85\u2028 "), min_size=1)
+
+
+@given(PAGES, st.data(), AROUND)
 def test_the_parts_of_an_excerpt_are_the_page(
-    page: str, data: st.DataObject, around: int | None
+    page: str, data: st.DataObject, around: Around | None
 ) -> None:
     """Guards against text lost or doubled where a page is cut, and against a mark that slips."""
     start = data.draw(st.integers(0, len(page)))
     end = data.draw(st.integers(start, len(page)))
-    cut = excerpt(page, start, end, around_chars=around)
+    cut = excerpt(page, start, end, around)
     hidden, rest = page[: cut.n_hidden_before], page[len(page) - cut.n_hidden_after :]
     assert hidden + cut.before + cut.quote + cut.after + rest == page
     assert cut.quote == page[start:end]
     if around is None:
         assert not cut.n_hidden_before
         assert not cut.n_hidden_after
-    else:
-        assert len(cut.before) <= around
-        assert len(cut.after) <= around
+        return
+    for side in (cut.before, cut.after):
+        assert len(side) <= around.chars
+        assert len(side.splitlines()) <= around.lines
 
 
 def test_the_page_never_allows_html() -> None:
