@@ -21,6 +21,7 @@ INSTALL := $(PIP) install -qq --no-input --disable-pip-version-check -c requirem
 TORCH := torch==2.13.0
 ALL := .[cpu,offline,llm,torch,ui,eval,dev]
 CODE := ragjp ui evals tests indexes
+DEMO := $(addprefix indexes/demo/,catalog.sqlite catalog.sqlite-wal catalog.sqlite-shm segments writer.lock report.jsonl)
 DATA := $(or $(RAGJP_DATA),../shared/data)
 
 .PHONY: help demo demo-index demo-llm ui test lint format types bench test-gpu bench-gpu lock clean distclean venv
@@ -40,7 +41,8 @@ demo: demo-index ## 試す: 環境を作り、見本の社内文書を索引に�
 
 demo-index: $(LIGHT)
 	@echo "見本の文書（indexes/demo/source）を索引にします。変わっていない文書は作り直しません。"
-	@$(BIN)/ragjp index indexes/demo.toml
+	@$(BIN)/ragjp index indexes/demo.toml || { test $$? = 2 && echo "前の版で作った見本の索引を作り直します。" && \
+		rm -rf $(DEMO) && $(BIN)/ragjp index indexes/demo.toml; }
 
 ui: $(UI) demo-index ## ブラウザーで使う: 見本の索引で画面を開く
 	@$(BIN)/python -m ui --index indexes/demo
@@ -94,7 +96,7 @@ lock: ## requirements.lock を作り直す（新しい環境で全部を入れ�
 	@echo "requirements.lock を書きました"
 
 clean: ## 作った見本の索引と、道具が残したものを消す（.venv は残す）
-	@rm -rf indexes/demo/catalog.sqlite* indexes/demo/segments indexes/demo/writer.lock indexes/demo/report.jsonl
+	@rm -rf $(DEMO)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
 	@find ragjp ui evals tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
