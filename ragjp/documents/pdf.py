@@ -20,6 +20,7 @@ _BLANKS_AT_LINE_END = re.compile(r"[^\S\n]+$", re.MULTILINE)
 #: Symbol fonts (Wingdings, Symbol) are mapped to private code points; these are the marks that lists are made with.
 _SYMBOL_FONTS = str.maketrans(
     {
+        "\uf02a": "*",
         "\uf06c": "●",
         "\uf06e": "■",
         "\uf075": "◆",
