@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from ragjp.config import Recipe
@@ -143,7 +144,12 @@ def build(
             )
         for group in _read_groups(plan, recipe, tell):
             batch, embedded = embed_batch(
-                group, writer, analyzer, model, tokens=bool(manifest.token_dim)
+                group,
+                writer,
+                analyzer,
+                model,
+                tokens=bool(manifest.token_dim),
+                embedded=partial(tell, "埋め込み"),
             )
             writer.commit(batch)
             tally.embedded += embedded

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,13 @@ from ragjp.index.tokens import PackedTokens, quantise
 from ragjp.index.writer import Batch, IndexWriter, NewDocument
 from ragjp.japanese.terms import Analyzer
 from ragjp.types import Chunk, Encoder, FloatArray
+
+#: Texts between two calls of the progress callback.
+_SLICE = 64
+_NO_CODES: NDArray[Any] = np.empty((0, 0), np.int8)
+_NO_SCALES: NDArray[Any] = np.empty(0, np.float16)
+#: One chunk's vector (D,), token codes (T, D_token) int8 and token scales (T,) float16.
+_Row = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def passage_text(chunk: Chunk) -> str:
@@ -32,8 +40,16 @@ def embed_batch(
     encoder: Encoder,
     *,
     tokens: bool,
+    embedded: Callable[[int, int], None],
 ) -> tuple[Batch, int]:
     """Make the arrays of a batch.
+
+    Parameters
+    ----------
+    tokens
+        Whether to keep token embeddings for late interaction.
+    embedded
+        Called with (texts embedded so far, texts to embed) of this batch.
 
     Returns
     -------
@@ -44,24 +60,21 @@ def embed_batch(
     stored = writer.embedded(set(hashes))
     fresh = {name: text for name, text in zip(hashes, texts, strict=True) if name not in stored}
     vectors = np.empty((len(texts), encoder.dim), dtype=np.float32)
-    codes: list[NDArray[Any]] = [np.empty((0, encoder.token_dim), np.int8)] * len(texts)
-    scales: list[NDArray[Any]] = [np.empty(0, np.float16)] * len(texts)
-
-    encoded = encoder.encode_passages(list(fresh.values()), tokens=tokens)
-    packed = quantise(encoded.tokens, encoded.offsets) if tokens else None
-    place = {name: number for number, name in enumerate(fresh)}
+    codes: list[NDArray[Any]] = [_NO_CODES] * len(texts)
+    scales: list[NDArray[Any]] = [_NO_SCALES] * len(texts)
     segments = {number: writer.segment_arrays(number) for number, _ in stored.values()}
+    arrays = {
+        name: _stored_row(segments[number], row, tokens) for name, (number, row) in stored.items()
+    }
+    names = list(fresh)
+    for start in range(0, len(names), _SLICE):
+        part = names[start : start + _SLICE]
+        arrays.update(
+            zip(part, _encode(encoder, [fresh[name] for name in part], tokens), strict=True)
+        )
+        embedded(start + len(part), len(names))
     for slot, name in enumerate(hashes):
-        if name in stored:
-            number, row = stored[name]
-            vectors[slot] = segments[number]["vectors"][row]
-            if tokens:
-                codes[slot], scales[slot] = _rows(segments[number], row)
-        else:
-            vectors[slot] = encoded.vectors[place[name]]
-            if packed is not None:
-                span = slice(int(packed.offsets[place[name]]), int(packed.offsets[place[name] + 1]))
-                codes[slot], scales[slot] = packed.codes[span], packed.scales[span]
+        vectors[slot], codes[slot], scales[slot] = arrays[name]
     return (
         Batch(
             documents,
@@ -74,10 +87,24 @@ def embed_batch(
     )
 
 
-def _rows(segment: dict[str, NDArray[Any]], row: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _stored_row(segment: dict[str, NDArray[Any]], row: int, tokens: bool) -> _Row:
+    if not tokens:
+        return segment["vectors"][row], _NO_CODES, _NO_SCALES
     offsets = segment["token_offsets"]
     span = slice(int(offsets[row]), int(offsets[row + 1]))
-    return segment["tokens"][span], segment["token_scales"][span]
+    return segment["vectors"][row], segment["tokens"][span], segment["token_scales"][span]
+
+
+def _encode(encoder: Encoder, texts: Sequence[str], tokens: bool) -> list[_Row]:
+    encoded = encoder.encode_passages(texts, tokens=tokens)
+    if not tokens:
+        return [(vector, _NO_CODES, _NO_SCALES) for vector in encoded.vectors]
+    packed = quantise(encoded.tokens, encoded.offsets)
+    spans = [slice(int(a), int(b)) for a, b in pairwise(packed.offsets)]
+    return [
+        (vector, packed.codes[span], packed.scales[span])
+        for vector, span in zip(encoded.vectors, spans, strict=True)
+    ]
 
 
 def _pack(codes: Sequence[NDArray[Any]], scales: Sequence[NDArray[Any]]) -> PackedTokens:

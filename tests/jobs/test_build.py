@@ -1,0 +1,274 @@
+"""Build jobs on real folders: what is added, updated, kept, removed, refused; and that an update equals a fresh build."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from ragjp.config import Recipe, parse_recipe
+from ragjp.encoders import load_encoder
+from ragjp.engine import Engine
+from ragjp.errors import RecipeError
+from ragjp.index.check import check
+from ragjp.jobs import build as build_module
+from ragjp.jobs.build import BuildReport, build
+from ragjp.types import Encoded, View
+
+EVERYONE = View.of("everyone")
+FILES = {
+    "規程/旅費.md": "# 旅費規程\n\n## 宿泊料\n\n課長の宿泊料は一泊一万二千円とする。\n\n## 日当\n\n日当は二千円とする。\n",
+    "規程/休暇.txt": "第一条 年次有給休暇は二十日とする。\n\n第二条 休暇の申請は三日前までに行う。\n",
+    "faq.html": "<html><head><title>よくある質問</title></head><body><h1>VPN</h1><p>VPNにつながらないときは情報システム課へ連絡してください。</p></body></html>",
+}
+
+
+def recipe(**changes: object) -> Recipe:
+    values: dict[str, object] = {
+        "name": "toy",
+        "sources": [{"path": "source", "access": ["everyone"]}],
+        "encoder": {"model": "hashing"},
+    }
+    return parse_recipe({**values, **changes}, where="test")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def run(base: Path, chosen: Recipe | None = None) -> BuildReport:
+    return build(chosen or recipe(), base=base, into=base / "index")
+
+
+def found(base: Path, query: str) -> list[tuple[str, str]]:
+    with Engine.open(base / "index") as engine:
+        return [(hit.doc_id, hit.text) for hit in engine.search(query, view=EVERYONE).hits]
+
+
+def test_a_folder_becomes_an_index_that_finds_its_text(base: Path) -> None:
+    report = run(base)
+    assert (report.added, report.failures, report.n_documents) == (3, (), 3)
+    best, text = found(base, "課長の宿泊料")[0]
+    assert best == "規程/旅費.md"
+    assert "一万二千円" in text
+    assert check(base / "index").problems == ()
+
+
+def test_hits_are_cut_from_the_page(base: Path) -> None:
+    run(base)
+    with Engine.open(base / "index") as engine:
+        for hit in engine.search("休暇の申請", view=EVERYONE).hits:
+            assert (
+                engine.page_text(hit.doc_id, hit.page, view=EVERYONE)[hit.start : hit.end]
+                == hit.text
+            )
+
+
+def test_a_second_run_does_no_work_twice(base: Path) -> None:
+    run(base)
+    before = sorted(path.name for path in (base / "index" / "segments").iterdir())
+    report = run(base)
+    assert (report.unchanged, report.added, report.updated, report.embedded_chunks) == (3, 0, 0, 0)
+    assert sorted(path.name for path in (base / "index" / "segments").iterdir()) == before
+
+
+def test_an_updated_document_embeds_only_its_new_text(base: Path) -> None:
+    """Unchanged chunks are never embedded again; the old text is not found any more."""
+    path = base / "source" / "規程" / "規程集.md"
+    articles = [
+        f"# 第{n}章\n\n{'この章の規定は全社員に適用する。' * 20}第{n}章の番号は{n * 111}である。\n"
+        for n in range(1, 6)
+    ]
+    path.write_text("\n".join(articles), encoding="utf-8")
+    first = run(base)
+    path.write_text("\n".join([*articles[:4], articles[4].replace("555", "999")]), encoding="utf-8")
+    report = run(base)
+    assert report.updated == 1
+    assert 0 < report.embedded_chunks < first.embedded_chunks / 2
+    assert report.reused_chunks > 0
+    assert not any("555" in text for _, text in found(base, "第5章の番号"))
+    assert any("999" in text for _, text in found(base, "第5章の番号"))
+    assert check(base / "index").problems == ()
+
+
+def test_a_removed_file_is_found_no_more(base: Path) -> None:
+    run(base)
+    (base / "source" / "規程" / "旅費.md").unlink()
+    assert run(base).removed == 1
+    assert all(doc_id != "規程/旅費.md" for doc_id, _ in found(base, "課長の宿泊料"))
+
+
+def test_an_updated_index_ranks_as_a_fresh_one(base: Path) -> None:
+    run(base)
+    (base / "source" / "規程" / "旅費.md").unlink()
+    (base / "source" / "新.md").write_text(
+        "# 通達\n\n宿泊料を一万五千円に改める。\n", encoding="utf-8"
+    )
+    (base / "source" / "faq.html").write_text(
+        "<h1>FAQ</h1><p>宿泊料は旅費規程を見てください。</p>", encoding="utf-8"
+    )
+    run(base)
+    build(recipe(), base=base, into=base / "fresh")
+    with Engine.open(base / "index") as updated, Engine.open(base / "fresh") as fresh:
+        for query in ("宿泊料", "休暇の申請", "VPN"):
+            ours = [
+                (hit.chunk_id, pytest.approx(hit.score, abs=1e-4))
+                for hit in updated.search(query, view=EVERYONE).hits
+            ]
+            theirs = [(hit.chunk_id, hit.score) for hit in fresh.search(query, view=EVERYONE).hits]
+            assert ours == theirs
+
+
+def test_a_bad_file_is_reported_and_the_rest_goes_on(base: Path) -> None:
+    (base / "source" / "空.txt").write_bytes(b"")
+    (base / "source" / "図面.dwg").write_bytes(b"\x00\x01binary")
+    report = run(base)
+    assert report.n_documents == 3
+    assert {failure.doc_id for failure in report.failures} == {"空.txt", "図面.dwg"}
+    assert all(failure.code and failure.sentence for failure in report.failures)
+    lines = (base / "index" / "report.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["doc_id"] for line in lines} == {"空.txt", "図面.dwg"}
+
+
+def test_a_file_that_became_unreadable_keeps_its_last_version(base: Path) -> None:
+    run(base)
+    (base / "source" / "規程" / "旅費.md").write_bytes(b"")
+    report = run(base)
+    assert "以前の版" in report.failures[0].sentence
+    assert found(base, "課長の宿泊料")[0][0] == "規程/旅費.md"
+
+
+def test_an_unmounted_share_removes_nothing(base: Path) -> None:
+    """An empty or missing source folder looks like "everything was deleted": it must stop the job instead."""
+    run(base)
+    (base / "source").rename(base / "elsewhere")
+    with pytest.raises(RecipeError, match="ありません"):
+        run(base)
+    (base / "source").mkdir()
+    with pytest.raises(RecipeError, match="一つもありません"):
+        run(base)
+    assert len(found(base, "宿泊料")) > 0
+
+
+def test_a_link_out_of_the_folder_is_not_followed(base: Path) -> None:
+    secret = base / "秘密.txt"
+    secret.write_text("役員報酬は非公開である。", encoding="utf-8")
+    (base / "source" / "近道.txt").symlink_to(secret)
+    run(base)
+    assert all("役員報酬" not in text for _, text in found(base, "役員報酬"))
+
+
+def test_a_change_of_access_needs_no_embedding(base: Path) -> None:
+    run(base)
+    report = run(base, recipe(sources=[{"path": "source", "access": ["group:人事部"]}]))
+    assert report.embedded_chunks == 0
+    assert found(base, "宿泊料") == []
+    with Engine.open(base / "index") as engine:
+        assert engine.search("宿泊料", view=View.of("group:人事部")).hits
+
+
+def test_an_open_engine_sees_a_new_generation_at_its_next_search(base: Path) -> None:
+    run(base)
+    with Engine.open(base / "index") as engine:
+        assert all("VLAN" not in hit.text for hit in engine.search("VLAN", view=EVERYONE).hits)
+        (base / "source" / "新.md").write_text("# 通達\n\nVLANの番号を改める。\n", encoding="utf-8")
+        run(base)
+        assert "VLAN" in engine.search("VLAN", view=EVERYONE).hits[0].text
+
+
+def test_many_small_batches_are_merged_and_nothing_is_lost(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "BATCH_CHUNKS", 1)
+    for number in range(12):
+        (base / "source" / f"{number:02}.md").write_text(
+            f"# 通達{number}\n\n通達の番号は{number * 37}です。\n", encoding="utf-8"
+        )
+    report = run(base)
+    assert report.n_documents == 15
+    verified = check(base / "index")
+    assert (verified.problems, verified.n_segments) == ((), 1)
+    for number in range(12):
+        assert f"{number:02}.md" in [
+            doc_id for doc_id, _ in found(base, f"通達{number}の番号 {number * 37}")[:3]
+        ]
+
+
+def test_a_hidden_document_changes_nothing_that_others_see(base: Path) -> None:
+    """Non-interference through the whole engine: same hits, scores and order with and without documents one may not see."""
+    run(base)
+    with Engine.open(base / "index") as engine:
+        alone = {
+            query: engine.search(query, view=EVERYONE).hits
+            for query in ("宿泊料", "休暇", "申請 連絡")
+        }
+    hidden = base / "hidden"
+    hidden.mkdir()
+    for number in range(8):
+        (hidden / f"機密{number}.md").write_text(
+            f"# 機密\n\n宿泊料と休暇の申請の連絡{number}。\n", encoding="utf-8"
+        )
+    both = recipe(
+        sources=[
+            {"path": "source", "access": ["everyone"]},
+            {"path": "hidden", "access": ["group:役員"]},
+        ]
+    )
+    run(base, both)
+    with Engine.open(base / "index") as engine:
+        assert engine.document_count(view=View.of("group:役員")) >= 8
+        for query, hits in alone.items():
+            assert engine.search(query, view=EVERYONE).hits == hits
+
+
+def test_progress_reaches_its_total(base: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    build(recipe(), base=base, into=base / "index", progress=lambda *call: calls.append(call))
+    last = {stage: (done, total) for stage, done, total in calls}
+    assert last
+    assert all(done == total for done, total in last.values())
+
+
+def test_the_same_text_twice_is_embedded_once(base: Path) -> None:
+    """Copies are common in real folders: each is found, one is paid for."""
+    real = load_encoder(recipe().encoder)
+    seen: list[str] = []
+
+    class Counting:
+        name, fingerprint, dim, token_dim = real.name, real.fingerprint, real.dim, real.token_dim
+
+        def encode_passages(self, texts: list[str], *, tokens: bool = False) -> Encoded:
+            seen.extend(texts)
+            return real.encode_passages(texts, tokens=tokens)
+
+        def encode_queries(self, texts: list[str], *, tokens: bool = False) -> Encoded:
+            return real.encode_queries(texts, tokens=tokens)
+
+    for folder in ("a", "b"):
+        (base / "source" / folder).mkdir()
+        (base / "source" / folder / "写し.md").write_text(
+            "# 写し\n\n同じ文章です。\n", encoding="utf-8"
+        )
+    build(recipe(), base=base, into=base / "index", encoder=Counting())
+    assert len([text for text in seen if "同じ文章" in text]) == 1
+    assert {doc_id for doc_id, text in found(base, "同じ文章") if "同じ文章" in text} == {
+        "a/写し.md",
+        "b/写し.md",
+    }
+
+
+def test_the_catalog_keeps_no_pickle_and_no_secret(base: Path) -> None:
+    run(base)
+    with sqlite3.connect(base / "index" / "catalog.sqlite") as connection:
+        meta = dict(connection.execute("SELECT key, value FROM meta"))
+    assert json.loads(meta["recipe"])["name"] == "toy"
+    for path in (base / "index").rglob("*"):
+        if path.is_file():
+            assert not path.read_bytes()[:2] == b"\x80\x04", path
