@@ -11,6 +11,8 @@ from collections.abc import Collection
 
 from ragjp.documents.cleaning import clean_text
 
+#: What every mark has one of.
+_MARK = re.compile(r"[\\`*_~\[<&]")
 _COMMENT_START, _COMMENT_END = "<!--", "-->"
 _CODE = re.compile(r"(?<!`)(`{1,3})(?!`)(.{1,1000}?)(?<!`)\1(?!`)")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
@@ -65,6 +67,8 @@ def plain_inline(line: str, labels: Collection[str] = ()) -> str:
     >>> plain_inline("**経費**は[規程](a.md)の`a*b*c`に従う。snake_case と 3*4*5 と \\*印 は残る。")
     '経費は規程のa*b*cに従う。snake_case と 3*4*5 と *印 は残る。'
     """
+    if not _MARK.search(line):
+        return line
     held: list[str] = []
 
     def hold(text: str) -> str:

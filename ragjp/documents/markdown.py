@@ -145,7 +145,9 @@ def _prose(lines: list[str], labels: Collection[str]) -> Iterator[tuple[str, int
                 if not _TABLE_RULER.match(line):
                     yield _table_row(line, labels), 0
                 continue
-        if found := _ATX.match(line):
+        if not line.strip():
+            yield "", 0
+        elif found := _ATX.match(line):
             heading = _ATX_CLOSING.sub("", found[2] or found[3] or "")
             yield plain_inline(heading.strip(), labels), len(found[1])
         elif _underlined(line, below, above):
@@ -162,7 +164,7 @@ def _prose(lines: list[str], labels: Collection[str]) -> Iterator[tuple[str, int
 
 def _underlined(line: str, below: str, above: str) -> bool:
     """Tell a heading underlined with ``===`` or ``---``: one line of plain text under a blank one."""
-    if not line.strip() or not _SETEXT.match(below) or above.strip():
+    if not _SETEXT.match(below) or not line.strip() or above.strip():
         return False
     return not (_ATX.match(line) or _RULE.match(line) or _STARTS_BLOCK.match(line))
 
