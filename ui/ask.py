@@ -60,7 +60,11 @@ def _examples(questions: tuple[str, ...]) -> None:
         st.caption(text.EXAMPLES, width="content")
         for number, question in enumerate(questions):
             st.button(
-                label(question), key=f"example-{number}", on_click=_ask_example, args=(question,)
+                label(question),
+                key=f"example-{number}",
+                wrap=True,
+                on_click=_ask_example,
+                args=(question,),
             )
 
 
@@ -99,7 +103,6 @@ def _draw_answer(session: Session, answer: ragjp.Answer) -> None:
         draw_text(answer.question)
     if answer.status == "no_answer":
         st.info(text.NO_ANSWER, icon=":material/search_off:")
-        draw_text(answer.text)
         st.caption(text.NO_ANSWER_ADVICE)
         draw_nearest(session, answer.ranking)
         return

@@ -49,30 +49,46 @@ def everything(page: AppTest) -> Iterator[tuple[str, str]]:
         yield from walk(root)
 
 
-@pytest.mark.parametrize("payload", HOSTILE)
+def written_by_others(page: AppTest) -> list[str]:
+    """Return the kinds of what is drawn from hostile text."""
+    return [kind for kind, message in everything(page) if "毒" in message]
+
+
+def be_hostile(engine: Any) -> None:
+    """Let every text that the engine gives out be hostile: one document for each payload."""
+    engine.pages = {(f"{payload}.md", 1): f"{payload}。{payload}\n" for payload in HOSTILE}
+    engine.titles = {f"{payload}.md": payload for payload in HOSTILE}
+    engine.text = engine.heading = "\n".join(HOSTILE)
+
+
 @pytest.mark.parametrize("answered", [True, False])
-def test_text_of_others_is_drawn_as_text_alone(
-    engine: Any, ask_page: AppTest, search_page: AppTest, payload: str, answered: bool
-) -> None:
+def test_an_answer_is_drawn_as_text_alone(engine: Any, ask_page: AppTest, answered: bool) -> None:
     """Guards against text of a document, a model or a user that becomes Markdown, a label or a tooltip."""
-    doc_id = f"{payload}.md"
-    engine.pages = {(doc_id, 1): f"{payload}。{payload}\n"}
-    engine.titles = {doc_id: payload}
-    engine.text, engine.heading, engine.answered = payload, payload, answered
+    be_hostile(engine)
+    engine.answered = answered
     ask_page.run()
-    ask_page.text_input(key="typed_question").set_value(payload)
+    ask_page.text_input(key="typed_question").set_value("\n".join(HOSTILE))
     ask_page.button[0].click()
     ask_page.run()
     next(found for found in ask_page.button if (found.key or "").startswith("open-")).click()
     ask_page.run()
+    assert ask_page.get_by_key("marked").text
+    kinds = written_by_others(ask_page)
+    assert kinds.count("text") >= 6
+    assert set(kinds) <= {"text", "text_input"}
+
+
+def test_hits_are_drawn_as_text_alone(engine: Any, search_page: AppTest) -> None:
+    """Guards against the same in the list of results."""
+    be_hostile(engine)
     search_page.run()
     search_page.text_input[0].set_value("問い")
+    search_page.radio[0].set_value(20)
     search_page.button[0].click()
     search_page.run()
-    for page in (ask_page, search_page):
-        drawn = [kind for kind, message in everything(page) if "毒" in message]
-        assert drawn.count("text") >= 3
-        assert set(drawn) <= {"text", "text_input"}
+    kinds = written_by_others(search_page)
+    assert len(kinds) >= 4 * len(HOSTILE)
+    assert set(kinds) == {"text"}
 
 
 def test_the_sentence_of_an_error_is_drawn_as_text_alone(engine: Any, ask_page: AppTest) -> None:
@@ -82,7 +98,7 @@ def test_the_sentence_of_an_error_is_drawn_as_text_alone(engine: Any, ask_page: 
     ask_page.text_input(key="typed_question").set_value("日当は？")
     ask_page.button[0].click()
     ask_page.run()
-    assert [kind for kind, message in everything(ask_page) if "毒" in message] == ["text"]
+    assert written_by_others(ask_page) == ["text"]
 
 
 @pytest.mark.parametrize("payload", HOSTILE)
