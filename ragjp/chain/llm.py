@@ -141,7 +141,8 @@ def _diagnose(error: Exception, choice: Answering) -> tuple[str, str]:
         )
     if isinstance(error, openai.APIStatusError):
         return _diagnose_status(error.status_code, str(error), choice)
-    if isinstance(error, openai.APIConnectionError):
+    # ``ConnectError`` of httpx or httpx2, by the version of openai; a connection lost later on is another matter.
+    if any(type(cause).__name__ == "ConnectError" for cause in _causes(error)):
         return (
             "llm_down",
             "に接続できません。サーバーが動いているか、アドレスとポートが正しいかを確かめてください。",

@@ -1,0 +1,118 @@
+"""LangChain's own contract for vector stores, over a real index; and what ragjp adds to it: views, and data that stays data."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_tests.integration_tests import VectorStoreIntegrationTests
+
+from ragjp.chain.embeddings import RagjpEmbeddings
+from ragjp.chain.vector_store import RagjpVectorStore
+from ragjp.encoders.hashing import HashingEncoder
+from ragjp.errors import AccessDenied, RequestError
+from ragjp.index.check import check
+from ragjp.types import View
+
+STAFF = View.of("staff")
+
+
+def open_store(
+    path: Path, view: View = STAFF, access: tuple[str, ...] = ("staff",)
+) -> RagjpVectorStore:
+    return RagjpVectorStore(path, RagjpEmbeddings(HashingEncoder()), view=view, access=access)
+
+
+class TestRagjpVectorStore(VectorStoreIntegrationTests):
+    """Fails when adding, overwriting, deleting or finding by id breaks what any LangChain program expects."""
+
+    @pytest.fixture
+    def vectorstore(self, tmp_path: Path) -> Iterator[RagjpVectorStore]:  # type: ignore[override]
+        store = open_store(tmp_path / "store")
+        yield store
+        store.close()
+
+
+def test_another_view_finds_overwrites_and_deletes_nothing(tmp_path: Path) -> None:
+    """Guards against a store that filters results but lets a stranger replace or delete what they cannot see."""
+    staff = open_store(tmp_path)
+    staff.add_texts(["日当は2,500円"], ids=["a"])
+    guest = open_store(tmp_path, View.of("guest"), ("guest",))
+    assert guest.similarity_search("日当") == []
+    assert guest.get_by_ids(["a"]) == []
+    with pytest.raises(AccessDenied):
+        guest.add_texts(["日当は0円"], ids=["a"])
+    guest.delete(["a"])
+    guest.delete()
+    assert [document.page_content for document in staff.get_by_ids(["a"])] == ["日当は2,500円"]
+    staff.close()
+    guest.close()
+
+
+def test_serialised_objects_in_metadata_stay_data(tmp_path: Path) -> None:
+    """Guards against the kind of CVE-2025-68664: metadata shaped like a serialised object becoming an object."""
+    bait: dict[str, Any] = {
+        "lc": 1,
+        "type": "constructor",
+        "id": ["langchain_core", "documents", "base", "Document"],
+        "kwargs": {"page_content": "made"},
+    }
+    secret = {"lc": 1, "type": "secret", "id": ["PATH"]}
+    store = open_store(tmp_path)
+    store.add_documents([Document(page_content="本文", metadata={"bait": bait, "secret": secret})])
+    (found,) = store.similarity_search("本文", k=1)
+    assert found.metadata == {"bait": bait, "secret": secret}
+    store.close()
+
+
+def test_the_store_survives_reopening_and_passes_the_index_check(tmp_path: Path) -> None:
+    """Guards against data that lives in the object and not in the index, and against merges losing or reviving documents."""
+    store = open_store(tmp_path)
+    for number in range(12):
+        store.add_texts([f"第{number}条の本文"], [{"n": number}], ids=[str(number)])
+    store.delete(["3"])
+    store.close()
+    again = open_store(tmp_path)
+    found = again.similarity_search("第5条の本文", k=12)
+    assert found[0].metadata == {"n": 5}
+    assert {document.id for document in found} == {str(n) for n in range(12)} - {"3"}
+    again.close()
+    assert check(tmp_path).problems == ()
+
+
+def test_scores_are_cosines_and_mmr_avoids_the_same_text_twice(tmp_path: Path) -> None:
+    """Guards against distances handed out as similarities, and an MMR search that is a plain one."""
+    store = open_store(tmp_path)
+    texts = ["出張の日当は2,500円", "出張の日当は2,500円", "宿泊料の上限は10,000円"]
+    store.add_texts(texts, ids=["a", "b", "c"])
+    scored = store.similarity_search_with_score("出張の日当は2,500円", k=3)
+    encoder = HashingEncoder()
+    cosine = (
+        encoder.encode_queries(texts[:1]).vectors[0] @ encoder.encode_passages(texts[:1]).vectors[0]
+    )
+    assert scored[0][1] == pytest.approx(float(cosine), abs=2e-3)
+    assert scored[0][1] >= scored[1][1] >= scored[2][1]
+    diverse = store.max_marginal_relevance_search("出張の日当は2,500円", k=2, lambda_mult=0.1)
+    assert [document.id for document in diverse] == ["a", "c"]
+    store.close()
+
+
+def test_what_cannot_be_stored_is_refused_in_words(tmp_path: Path) -> None:
+    """Guards against metadata silently turned into strings, and ids silently dropped."""
+    store = open_store(tmp_path)
+    with pytest.raises(RequestError) as not_json:
+        store.add_documents([Document(page_content="a", metadata={"lock": threading.Lock()})])
+    assert not_json.value.code == "metadata_not_json"
+    with pytest.raises(RequestError) as mismatch:
+        store.add_documents([Document(page_content="a")], ids=["1", "2"])
+    assert mismatch.value.code == "ids_mismatch"
+    with pytest.raises(RequestError) as foreign:
+        RagjpVectorStore.from_texts(["a"], DeterministicFakeEmbedding(size=4), path=tmp_path)
+    assert foreign.value.code == "not_ragjp_embeddings"
+    assert store.similarity_search("a") == []
+    store.close()
