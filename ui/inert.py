@@ -1,7 +1,7 @@
 """Text that somebody else wrote, drawn so that it can do nothing but be read.
 
 Streamlit's Markdown turns text into links, images that are fetched, formulas, colours and icons. Escaping cannot be made
-complete: bare addresses and ``:name:`` emoji are replaced after backslashes and entities have been decoded. So no text of a
+complete: a bare address becomes a link even when its punctuation is written as entities (seen with Streamlit 1.67). So no text of a
 document, a model, a user or an error goes through Markdown or HTML at all: it is drawn with ``st.text``, which makes one text
 node in the browser. What ``st.text`` still does to it, and what characters can do by themselves, is settled here.
 """
