@@ -107,6 +107,22 @@ def test_without_a_corpus_the_index_must_be_named(toy: Path) -> None:
         evaluate(str(toy))
 
 
+def test_fitting_prints_a_recipe_and_refuses_what_is_measured(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against weights tuned on the test questions from the command line."""
+    from evals.fit import main
+
+    options = [str(toy), "--recipe", str(tmp_path / "toy.toml")]
+    assert main(options) == 2
+    assert "学習には使えません" in capsys.readouterr().err
+    (toy / "qrels" / "test.tsv").rename(toy / "qrels" / "train.tsv")
+    assert main([*options, "--sample", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "質問 3 件" in printed
+    assert printed.count("dense_weight = ") == 3
+
+
 def test_importing_evals_is_light() -> None:
     """Guards against `ragjp eval --help`, and a test run's collection, paying for engines and models."""
     heavy = (

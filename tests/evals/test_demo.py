@@ -9,6 +9,8 @@ from evals.dataset import open_dataset
 from evals.runner import EvaluationReport, evaluate
 from ragjp.config import load_recipe
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "indexes" / "demo.toml"
 DATA = ROOT / "evals" / "data" / "demo"
@@ -44,9 +46,14 @@ def test_the_right_page_comes_first(report: EvaluationReport) -> None:
     assert row.measures["R@1"] >= 0.95, missed
 
 
-def test_no_row_is_below_an_earlier_one(report: EvaluationReport) -> None:
-    """Guards against a fusion or a reranker that costs more than it brings."""
-    worse = [(c.later, c.earlier, c.differences) for c in report.comparisons if c.worse]
+def test_no_row_falls_clearly_below_an_earlier_one(report: EvaluationReport) -> None:
+    """Guards against a fusion or a reranker that costs more than it brings.
+
+    One question of fifty that slips from the first place to the second is worth 0.0074: that is not told from chance here,
+    and the large sets have the strict comparison.
+    """
+    assert len(report.comparisons) == 5
+    worse = [(c.later, c.earlier) for c in report.comparisons if c.differences["nDCG@10"] < -0.01]
     assert not worse
 
 
