@@ -34,7 +34,8 @@ help: ## この一覧を表示する
 demo: demo-index ## 試す: 環境を作り、見本の社内文書を索引にし、質問に三つ答える（GPU も torch も不要）
 	@for question in "令和6年7月1日から在宅勤務手当は1日いくらになりますか" "USBメモリーを借りられる期間は何日ですか" "就業規則第二十三条で、時間単位の年休は年に何日まで取れますか"; do \
 		printf '\n'; $(BIN)/ragjp ask indexes/demo "$$question" --no-stream; done
-	@printf '\n%s\n' "ほかの質問をするには:        $(BIN)/ragjp ask indexes/demo \"質問をここに\"" \
+	@echo
+	@printf '%s\n' "ほかの質問をするには:        $(BIN)/ragjp ask indexes/demo \"質問をここに\"" \
 		"文書を探すには:              $(BIN)/ragjp search indexes/demo \"探す言葉\"" \
 		"ブラウザーで使うには:        make ui" \
 		"自分の文書で使うには:        README.ja.md の「自分の文書を使う」"
