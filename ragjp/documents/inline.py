@@ -95,8 +95,13 @@ def plain_inline(line: str, labels: Collection[str] = ()) -> str:
         line = _REFERENCE.sub(reference, line)
     for pattern in (_STRONG, _STRONG_UNDERSCORE, _EMPHASIS, _EMPHASIS_UNDERSCORE):
         line = pattern.sub(r"\2", line)
+    return _HELD.sub(release, _without_html(line))
+
+
+def _without_html(line: str) -> str:
+    """Drop tags and the readings of ruby, and decode entities."""
     if "<" in line:
         line = _TAG.sub("", _BREAK.sub("\n", _READING.sub("", line)))
     if "&" in line:
         line = _ENTITY.sub(lambda found: clean_text(html.unescape(found[0])), line)
-    return _HELD.sub(release, line)
+    return line
