@@ -172,7 +172,7 @@ def find_preset(*names: str) -> Preset:
     """
     for name in names:
         # The hub's cache spells a folder models--org--name.
-        spelt = name.lower().replace("--", "/")
+        spelt = name.lower().rstrip("/").replace("--", "/")
         for preset in PRESETS:
             if re.search(preset.pattern, spelt):
                 return preset

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,8 @@ from ragjp.types import Encoded, FloatArray
 #: Characters a batch may hold for each text of the batch size: short texts share a batch in greater number.
 _CHARS_PER_TEXT = 600
 _MOST_TEXTS = 8
+#: Texts this short share a batch whatever their lengths.
+_ALIKE_CHARS = 16
 
 
 class SentenceTransformerEncoder:
@@ -171,13 +172,14 @@ class SentenceTransformerEncoder:
 
 
 def _batches(texts: Sequence[str], batch_size: int) -> Iterator[list[int]]:
-    """Rows of ``texts`` in batches of like length, the longest first."""
+    """Rows of ``texts`` in batches, the longest first; none is less than half as long as its batch is padded to."""
     budget = batch_size * _CHARS_PER_TEXT
     batch: list[int] = []
     longest = 1
     for at in sorted(range(len(texts)), key=lambda row: -len(texts[row])):
         full = len(batch) >= batch_size and longest * (len(batch) + 1) > budget
-        if batch and (full or len(batch) >= batch_size * _MOST_TEXTS):
+        much_shorter = len(texts[at]) + _ALIKE_CHARS < longest / 2
+        if batch and (full or much_shorter or len(batch) >= batch_size * _MOST_TEXTS):
             yield batch
             batch = []
         if not batch:
@@ -207,9 +209,6 @@ def _special_ids(tokenizer: Any) -> set[int]:  # noqa: ANN401
 
 
 def _load(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN401
-    # Read by huggingface_hub when it is imported: the second fence, after loading from a folder only.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import torch
         from sentence_transformers import SentenceTransformer
@@ -230,7 +229,7 @@ def _load(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN401
                     "use_safetensors": True,
                 },
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except Exception as error:  # Five libraries read these files, each with errors of its own.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RequestError(
             f"モデル {folder} を読み込めません（{reason}）。ファイルが揃っているか確かめてください。",
@@ -238,7 +237,7 @@ def _load(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN401
         ) from error
     model.eval()
     tokenizer = getattr(model, "tokenizer", None)
-    if hasattr(tokenizer, "split_special_tokens"):
+    if tokenizer is not None and hasattr(tokenizer, "split_special_tokens"):
         # A document that spells </s> is text, not a control token.
         tokenizer.split_special_tokens = True
     return model
