@@ -33,7 +33,7 @@ def table(report: EvaluationReport) -> str:
     lines = [
         f"データ {split.dataset} / {split.name}（sha256 {split.digest[:12]}）  "
         f"質問 {len(split.qrels)} 件、答えのない質問 {unanswerable} 件  単位 {_UNITS[split.unit]}",
-        f"索引 {report.n_documents} 文書 {report.n_chunks} チャンク  1問あたり {report.k} チャンクまで取得",
+        f"索引 {report.n_documents} 文書 {report.n_chunks} 断片  1問あたり {report.k} 断片まで取得",
         "",
         *_grid(_condition_rows(report.conditions)),
         "",

@@ -145,6 +145,22 @@ def test_a_condition_pays_for_its_own_stages_only() -> None:
     assert rows[0].latency.stages_ms == {"analyse": 1.0, "bm25": 4.0, "load": 64.0}
 
 
+def test_every_condition_pays_the_cold_load() -> None:
+    """Guards against the last row looking fast because the first one has read its chunks from disk."""
+
+    class Warming(FakeEngine):
+        def search_all(
+            self, query: str, *, view: View, k: int, rankings: Sequence[Condition]
+        ) -> dict[Condition, Ranking]:
+            return {
+                name: Ranking(query, (), 1, {"load": 12.0 if place == 0 else 1.0})
+                for place, name in enumerate(rankings)
+            }
+
+    rows = evaluate(split_of(q("q1"), q1={"a": 1}), Warming()).conditions
+    assert {row.latency.stages_ms["load"] for row in rows} == {12.0}
+
+
 def ranked(*orders: tuple[str, str, Sequence[str]]) -> FakeEngine:
     return FakeEngine(
         {
