@@ -1,7 +1,8 @@
 """Terms of the lexical index, in three fields, from one analysis of the folded text.
 
-``lemma`` unifies what the dictionary knows to be one word (サーバ/サーバー, 申込/申し込み); ``surface``
-keeps the words as written; ``bigram`` finds what the dictionary splits wrong or does not know.
+``lemma`` unifies what the dictionary knows to be one word (サーバ/サーバー, 申込/申し込み), and ends with
+the hidden normal forms of dates (``@2023-04-01``) and numbers (``#3000000円``); ``surface`` keeps
+the words as written; ``bigram`` finds what the dictionary splits wrong or does not know.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from operator import add
 
 from ragjp.errors import IndexMismatch
 from ragjp.japanese.characters import HIRAGANA, KANJI, KATAKANA
+from ragjp.japanese.dates import take_dates
 from ragjp.japanese.morphemes import Tagger, Word
 from ragjp.japanese.normalize import FOLDING_VERSION, fold
+from ragjp.japanese.numbers import number_forms
 
 FIELDS = ("lemma", "surface", "bigram")
 #: Part of every index. Change it whenever any text gets other terms.
@@ -32,6 +35,8 @@ _RUN = re.compile(rf"({_JAPANESE_RUN})|[^\W_{KANJI}{HIRAGANA}{KATAKANA}]+")
 _GROUP_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _POINTED = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+)+(?![0-9])")
 
+#: A longer chain of digits and points is no number.
+_LONGEST_NUMBER = 40
 _MOST_ENTRIES = 500_000
 _BATCH = 256
 
@@ -87,12 +92,17 @@ class Analyzer:
         """
         folded = _GROUP_COMMA.sub("", fold(text))
         entries = self._tagger.entries(folded)
-        numbers = _POINTED.findall(folded)
+        numbers = frozenset(n for n in _POINTED.findall(folded) if len(n) <= _LONGEST_NUMBER)
         if numbers:
-            entries = _join_numbers(entries, frozenset(numbers))
+            entries = _join_numbers(entries, numbers)
         lemma, surface = self._lemma, self._surface
+        dates, rest = take_dates(folded)
         return {
-            "lemma": [term for entry in entries if (term := lemma[entry])],
+            "lemma": [
+                *(term for entry in entries if (term := lemma[entry])),
+                *dates,
+                *number_forms(rest),
+            ],
             "surface": [term for entry in entries if (term := surface[entry])],
             "bigram": bigrams(folded),
         }
@@ -161,7 +171,7 @@ def _join_numbers(entries: list[str], numbers: frozenset[str]) -> list[str]:
             whole = surface
             for i in range(at + 1, len(entries)):
                 part = entries[i].partition("\t")[0]
-                if part != "." and not part.isdigit():
+                if (part != "." and not part.isdigit()) or len(whole) > _LONGEST_NUMBER:
                     break
                 whole += part
                 if whole in numbers:
@@ -171,16 +181,12 @@ def _join_numbers(entries: list[str], numbers: frozenset[str]) -> list[str]:
     return joined
 
 
-_worker: Analyzer | None = None
+_worker: list[Analyzer] = []
 
 
 def _start_worker() -> None:
-    global _worker
-    _worker = Analyzer()
+    _worker[:] = [Analyzer()]
 
 
 def _work(text: str) -> dict[str, list[str]]:
-    if _worker is None:
-        _start_worker()
-    assert _worker is not None
-    return _worker.terms(text)
+    return _worker[0].terms(text)

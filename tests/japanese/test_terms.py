@@ -120,3 +120,26 @@ def test_importing_loads_no_analyser() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "9",
+        "1.",
+        "1 . 1.1 ",
+        "9,",
+        "九百",
+        "令和5年",
+        "2023/",
+        "①",
+        "カ-",
+        "ｶﾞ",
+        "か\u3099",
+        "\u3099",
+    ],
+)
+def test_long_degenerate_texts_end(unit: str) -> None:
+    """Nested repetition in a pattern, or a quadratic join, would not come back from this."""
+    terms = ANALYZER.terms(unit * (10_000 // len(unit)))
+    assert tuple(terms) == FIELDS
