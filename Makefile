@@ -49,7 +49,7 @@ ui: $(UI) demo-index ## ブラウザーで使う: 見本の索引で画面を開
 	@$(BIN)/python -m ui --index indexes/demo
 
 demo-llm: $(LLM) demo-index ## 言語モデルで試す: この機械の中で llama.cpp を動かし、引用を確かめた答えを流す
-	@$(BIN)/ragjp ask indexes/demo "地震のあと安否確認メールには何時間以内に答えればよいですか" --local-llm --stream
+	@$(BIN)/ragjp ask indexes/demo "在宅勤務は週に何日までできますか" --local-llm --stream
 
 # ---------------------------------------------------------------------------------------- for developers
 

@@ -124,7 +124,8 @@ def _ask_in_words(engine: Engine, question: str, view: View, *, streaming: bool)
                 if written:
                     print()
                 if written.strip() != event.answer.text.strip():
-                    print(f"答え: {printable(event.answer.text)}")
+                    label = "確かめた後の答え" if written else "答え"
+                    print(f"{label}: {printable(event.answer.text)}")
                 print(citations_text(event.answer))
     except LLMError:
         if written:
