@@ -112,17 +112,17 @@ venv:
 		$(PYTHON) -m venv $(VENV) || { echo "環境を作れません。Debian や Ubuntu では apt install python3-venv が要ります。"; exit 1; }; }
 
 $(LIGHT): | venv
-	@echo "標準の部品を入れます（約 250 MB を取り寄せ、一、二分かかります）"
+	@echo "標準の部品を入れます（初回は約 250 MB を取り寄せ、一、二分かかります）"
 	@$(INSTALL) -e '.[cpu,offline]'
 	@touch $@
 
 $(LLM): | $(LIGHT)
-	@echo "llama.cpp と小さな言語モデルを入れます（約 270 MB を取り寄せます）"
+	@echo "llama.cpp と小さな言語モデルを入れます（初回は約 270 MB を取り寄せます）"
 	@$(INSTALL) -e '.[cpu,offline,llm]'
 	@touch $@
 
 $(UI): | $(LIGHT)
-	@echo "画面の部品を入れます"
+	@echo "画面の部品を入れます（初回は約 100 MB を取り寄せます）"
 	@$(INSTALL) -e '.[cpu,offline,ui]'
 	@touch $@
 
