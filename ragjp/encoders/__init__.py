@@ -34,7 +34,7 @@ def load_encoder(choice: EncoderChoice, notify: Notify | None = None) -> Encoder
     ----------
     choice
         Model, device, engine, precision. ``auto``: a GPU when there is one and torch can use it; on a CPU the bundled model runs
-        in onnxruntime, in int8 (0.03 points of nDCG@10 below fp32 on jsquad, 2.2 times as fast).
+        in onnxruntime, in int8 (0.03 points of nDCG@10 below fp32 on jsquad, twice as fast).
     notify
         Told in Japanese when the bundled model has to be unpacked, which takes seconds, once.
 

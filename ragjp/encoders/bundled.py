@@ -6,7 +6,7 @@ into folders under ``cache_folder()/multilingual-e5-small-<version>/``, each mad
 ===========  =======  ============================================================================
 folder       bytes    for
 ===========  =======  ============================================================================
-onnx-int8    93 MB    the CPU default (model.onnx, model.onnx.weights, tokenizer.json)
+onnx-int8    91 MB    the CPU default (model.onnx, model.onnx.weights, tokenizer.json)
 onnx-fp32    155 MB   the same in float32
 huggingface  480 MB   sentence-transformers and transformers (the GPU path): safetensors in float32
 ===========  =======  ============================================================================
