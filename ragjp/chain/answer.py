@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ragjp.chain.completion import OPENING, STOP, completion_prompt
 from ragjp.chain.endpoint import Resolve, addresses_of
 from ragjp.chain.events import Delta, Event, Finished, Retrieved, Searching
-from ragjp.chain.extractive import evidence_sentence, extract_answer
+from ragjp.chain.extractive import evidence_sentence, extract_answer, supporting_hits
 from ragjp.chain.grounding import check_citations
 from ragjp.chain.llm import llm_errors, make_llm
 from ragjp.chain.ports import PageSource, Searcher, TermStatistics
@@ -98,7 +98,7 @@ class Answerer:
         yield Searching(question)
         ranking = self._search(question, view, clock)
         yield Retrieved(ranking)
-        prompt = self._prompt(question, ranking, clock)
+        prompt = self._prompt(question, ranking, view, clock)
         if prompt is None:
             yield from self._extractive_events(question, ranking, view, clock)
             return
@@ -120,7 +120,7 @@ class Answerer:
         yield Searching(question)
         ranking = await asyncio.to_thread(self._search, question, view, clock)
         yield Retrieved(ranking)
-        prompt = await asyncio.to_thread(self._prompt, question, ranking, clock)
+        prompt = await asyncio.to_thread(self._prompt, question, ranking, view, clock)
         if prompt is None:
             for event in await asyncio.to_thread(
                 lambda: list(self._extractive_events(question, ranking, view, clock))
@@ -152,23 +152,41 @@ class Answerer:
         clock.lap("search")
         return ranking
 
-    def _prompt(self, question: str, ranking: Ranking, clock: _Clock) -> Prompt | None:
+    def _prompt(self, question: str, ranking: Ranking, view: View, clock: _Clock) -> Prompt | None:
         """Return the prompt; None when there is no server to send it to, or nothing was found to put in it."""
         if self._llm is None or not ranking.hits:
             return None
-        hits = ranking.hits[: self._settings.max_passages]
-        budget = self._settings.prompt_tokens
         if self._settings.style == "completion":
-            prompt = completion_prompt(
-                question,
-                hits,
-                line_of=lambda hit: evidence_sentence(question, hit, words=self._words),
-                budget=budget,
-            )
+            prompt = self._completion(question, ranking, view)
         else:
-            prompt = chat_prompt(question, hits, max_passages=len(hits), budget=budget)
+            prompt = chat_prompt(
+                question,
+                ranking.hits,
+                max_passages=self._settings.max_passages,
+                budget=self._settings.prompt_tokens,
+            )
         clock.lap("prompt")
         return prompt
+
+    def _completion(self, question: str, ranking: Ranking, view: View) -> Prompt | None:
+        hits = supporting_hits(
+            question,
+            ranking,
+            pages=self._pages,
+            view=view,
+            words=self._words,
+            statistics=self._statistics,
+        )
+        if not hits:
+            return None
+        # The others are company: shown one passage alone, a small model rewords the question instead of quoting.
+        others = [hit for hit in ranking.hits if hit not in hits]
+        return completion_prompt(
+            question,
+            [*hits, *others][: self._settings.max_passages],
+            line_of=lambda hit: evidence_sentence(question, hit, words=self._words),
+            budget=self._settings.prompt_tokens,
+        )
 
     def writer(self) -> Runnable[Prompt, str]:
         """Return the part that LangChain runs: prompt → messages → LLM → text."""

@@ -22,6 +22,8 @@ LINE_CHARS = 160
 #: A small model loses the thread among more.
 MOST_PASSAGES = 3
 
+_WITHOUT_BRACKETS = str.maketrans("", "", "「」『』")
+
 _SHOTS: tuple[tuple[str, tuple[tuple[int, str], ...], str], ...] = (
     (
         "会議室で食事はできますか",
@@ -97,6 +99,5 @@ def _block(question: str, lines: Sequence[tuple[int, str]], answer: str) -> str:
 
 
 def _line(text: str) -> str:
-    """One line, without anything that the few-shot layout is made of."""
-    line = " ".join(neutralise(text).split())[:LINE_CHARS]
-    return line.replace("「", "『").replace("」", "』")
+    """One line, without the brackets that the few-shot layout is made of (finding a quote in its page does without them too)."""
+    return " ".join(neutralise(text).split())[:LINE_CHARS].translate(_WITHOUT_BRACKETS)

@@ -121,6 +121,31 @@ def extract_answer(
     return _compose(best)
 
 
+def supporting_hits(
+    question: str,
+    ranking: Ranking,
+    *,
+    pages: PageSource,
+    view: View,
+    words: WordReader,
+    statistics: TermStatistics | None = None,
+) -> list[Hit]:
+    """Return the hits, best first, that are about the question: those that :func:`extract_answer` would answer from.
+
+    For a base model, which cannot say that it found nothing: what it is shown decides.
+    """
+    hits = ranking.hits[:N_HITS]
+    passages = [words.evidence(_passage_text(hit)) for hit in hits]
+    wanted = _read(question, words, statistics, view, passages)
+    return [
+        hit
+        for hit, passage in zip(hits, passages, strict=True)
+        if wanted.coverage(passage) >= LEAST_COVERAGE
+        and (page := _page_evidence(hit, pages, view, words)) is not None
+        and _is_about(wanted, page)
+    ]
+
+
 def evidence_sentence(question: str, hit: Hit, *, words: WordReader) -> str:
     """Return the unit of a hit that answers best: what a completion prompt shows of a passage."""
     passage = words.evidence(_passage_text(hit))

@@ -3,7 +3,8 @@
 What an LLM writes is a claim. For each statement and each passage number written after it:
 
 1. Every number, date and amount of the statement must be in the passage (by value: 三十日 is 30日, 令和5年 is 2023年).
-2. What stands in 「」 and is long enough to be a quotation must be on one of the pages cited, widths and blanks aside.
+2. What stands in 「」 must be on one of the pages cited, widths and blanks aside, when it is long enough to be a quotation or
+   the statement is nothing else.
 3. At least half of the statement's content words must be in the passage or its headings.
 4. The citation is cut from the page: the quotation itself, else the sentence of the passage that shares the most with the
    statement.
@@ -112,6 +113,13 @@ def _statement(text: str, groups: Sequence[MarkerGroup], index: int) -> str:
     return strip_markers(before[spans[-1].start : spans[-1].end]) if spans else ""
 
 
+def _quotations(statement: str) -> list[str]:
+    """Return what a statement quotes: all that it puts in 「」 when it says nothing else, else what is long enough."""
+    least = 1 if compact_length(_BRACKETED.sub("", statement)) <= 1 else QUOTATION_CHARS
+    found = [match[1] or match[2] or match[3] or "" for match in _BRACKETED.finditer(statement)]
+    return [quoted for quoted in found if compact_length(quoted) >= least]
+
+
 class _Checker:
     def __init__(
         self, hits: Sequence[Hit], pages: PageSource, view: View, words: WordReader
@@ -129,11 +137,7 @@ class _Checker:
         if not statement or _SAYS_NOTHING.search(statement):
             return []
         sources = [source for number in numbers if (source := self._source(number))]
-        quotations = [
-            quoted
-            for match in _BRACKETED.finditer(statement)
-            if compact_length(quoted := match[1] or match[2] or match[3] or "") >= QUOTATION_CHARS
-        ]
+        quotations = _quotations(statement)
         for quoted in quotations:
             if not any(source.page.find(quoted) for source in sources):
                 return []
@@ -147,6 +151,8 @@ class _Checker:
         if not claimed_numbers(fold(statement)) <= source.numbers:
             return None
         weights = {word: word.factor for word in self._words.words(statement)}
+        if not weights and not quotations:
+            return None
         if coverage(weights, source.passage) < PASSAGE_SHARE:
             return None
         near = Span(source.hit.start, source.hit.end)

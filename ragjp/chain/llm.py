@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Seconds to wait for a connection: on one's own network it comes at once or not at all.
 CONNECT_TIMEOUT_S = 5.0
 
+#: A base model that does not find the end of its line repeats itself: it gets no more than a quotation needs.
+COMPLETION_TOKENS = 128
+
 #: Words by which vLLM, llama.cpp and Ollama say that the prompt is longer than the model's context.
 _TOO_LONG = (
     "context length",
@@ -73,7 +76,7 @@ def make_llm(choice: Answering, *, resolve: Resolve = addresses_of) -> BaseLangu
         **_http_clients(endpoint, timeout, resolve),
     }
     if choice.style == "completion":
-        return OpenAI(max_tokens=choice.max_tokens, **client)
+        return OpenAI(max_tokens=min(choice.max_tokens, COMPLETION_TOKENS), **client)
     # ``max_tokens`` in the body: not every server knows the newer name that ChatOpenAI would send.
     return ChatOpenAI(
         extra_body={"max_tokens": choice.max_tokens},

@@ -8,8 +8,9 @@ from functools import cached_property
 from ragjp.japanese.normalize import Folded, normalize
 from ragjp.types import Span
 
-#: Folding joins or keeps these by what stands beside them, and a quote has other neighbours than the page: all one here.
-_UNIFORM = str.maketrans({"ー": "-", "~": "-", "゛": None, "゜": None, "・": None})
+#: Folding joins or keeps some of these by what stands beside them, and a quote has other neighbours than the page; brackets
+#: change when a quote stands inside a quote. All one here, or nothing.
+_UNIFORM = str.maketrans({"ー": "-", "~": "-", **dict.fromkeys("゛゜・「」『』\"“”'")})
 
 
 class PageText:
