@@ -2,9 +2,9 @@
 
 MeCab finds the words of a text at 1.3 million characters a second; printing their features (a CSV
 line of 26 fields each) halves that. So the tagger has it print what names a dictionary entry — the
-surface, the two connection ids and the cost — and asks here, once per entry, for the features.
+surface, the connection id and the cost — and asks here, once per entry, for the features.
 
-That name is enough: two entries with the same surface, ids and cost are equal to the Viterbi search
+That name is enough: two entries with the same surface, id and cost are equal to the Viterbi search
 at every position, which then always keeps the one listed first; so does :meth:`Dictionary.features`.
 
 Layout (``mecab/src/dictionary.cpp``, version 102), little endian: ten uint32 (magic, version, type,
@@ -52,7 +52,7 @@ class Dictionary:
     Raises
     ------
     IndexMismatch
-        When the file is not a MeCab dictionary of version 102.
+        When the file is not a MeCab dictionary of version 102 with equal left and right ids.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,12 +71,15 @@ class Dictionary:
         start += trie_bytes
         self.tokens = np.frombuffer(self._bytes, _TOKEN, token_bytes // _TOKEN.itemsize, start)
         self._features_start = start + token_bytes
+        # UniDic has one connection id a word. Another dictionary may not, and needs a longer name.
+        if not np.array_equal(self.tokens["left"], self.tokens["right"]):
+            raise _unreadable(path)
 
-    def features(self, surface: str, left: int, right: int, cost: int) -> str | None:
+    def features(self, surface: str, context: int, cost: int) -> str | None:
         """Return the CSV line of the entry that MeCab chose, or None when there is no such entry."""
         first, count = self._find(surface.encode("utf-8", "surrogatepass"))
         for token in self.tokens[first : first + count]:
-            if token["left"] == left and token["right"] == right and token["cost"] == cost:
+            if token["left"] == context and token["cost"] == cost:
                 return self.feature(int(token["feature"]))
         return None
 

@@ -3,7 +3,7 @@
 Measured on JaQuAD passages, one core of a busy two-core machine, thousand characters a second:
 bare MeCab (``-Owakati``) 1,450; fugashi's nodes with named features 200, with the raw CSV line 410,
 with no feature at all 630; an output format that prints four features, split and cached by line,
-670 to 730; one that prints only what names the entry (``%m %phl %phr %pw``), features looked up once
+670 to 730; one that prints only what names the entry (``%m %phl %pw``), features looked up once
 per entry in the compiled dictionary, 1,200 and more. The last one is :class:`Tagger`.
 """
 
@@ -95,13 +95,13 @@ class Tagger:
                 "同じ辞書を入れるか、索引を作り直してください。",
                 code="dictionary_mismatch",
             )
-        entry = r"%m\t%s\t%phl\t%phr\t%pw\n"
-        self._mecab = _mecab(folder, f'-O "" -F "{entry}" -U "{entry}" -E ""')
+        known, unknown_word = r"%m\t%phl\t%pw\n", r"%m\t%phl\t%pw\t?\n"
+        self._mecab = _mecab(folder, f'-O "" -F "{known}" -U "{unknown_word}" -E ""')
         self._lock = threading.Lock()
         self._system = Dictionary(folder / "sys.dic")
         unknown = Dictionary(folder / "unk.dic")
         self._unknown = {
-            (int(t["left"]), int(t["right"]), int(t["cost"])): unknown.feature(int(t["feature"]))
+            (int(t["left"]), int(t["cost"])): unknown.feature(int(t["feature"]))
             for t in reversed(unknown.tokens)
         }
         self._words: dict[str, Word] = {}
@@ -141,9 +141,9 @@ class Tagger:
         return word
 
     def _look_up(self, entry: str) -> Word:
-        surface, status, left, right, cost = entry.split("\t")
-        name = int(left), int(right), int(cost)
-        known = status == "0"
+        surface, context, cost, *unknown = entry.split("\t")
+        name = int(context), int(cost)
+        known = not unknown
         line = self._system.features(surface, *name) if known else self._unknown.get(name)
         if line is None:
             raise IndexMismatch(
