@@ -25,7 +25,11 @@ _SUPPLEMENT = re.compile(
     rf"\s*((?:附\s*則|別\s*表|別\s*紙|付\s*録)\s*(?:第?\s*{_NUMBER})?)(?=\s|$|[（(])"
 )
 _NUMBERED = re.compile(
-    rf"\s*({_DIGITS}(?:[.．\-‐－]{_DIGITS}){{0,3}})(?:[.．、]\s*|\s+)(?![0-9０-９年月日時])\S"
+    rf"\s*({_DIGITS}(?:[.．\-‐－]{_DIGITS}){{0,3}})([.．、]\s*|\s+)(?![0-9０-９年月日時])\S"
+)
+#: After a number without a point: an amount, a footnote, a reference.
+_NO_TITLE = re.compile(
+    r"[億万兆円件名人%％社個台回点位本枚歳倍]|か所|ヶ所|ポイント|[「『A-Za-z]|.*(?:参照|https?:|[(（]\s*[0-9]{4})"
 )
 _MARKED = re.compile(r"\s*(?:[■◆●▼◎☆★]\s*\S|【[^】\n]{1,40}】\s*$)")
 _BRACKETED = re.compile(r"\s*[（(]([^（()）\n]{1,40})[）)]\s*")
@@ -95,6 +99,10 @@ def _plain(line: str, following: str) -> Heading | None:
         return None
     if found := _NUMBERED.match(line):
         depth = len(re.findall(r"[.．\-‐－]", found[1]))
+        title = line[found.end() - 1 :]
+        bare = depth == 0 and found[2].isspace()
+        if bare and (not following or _NO_TITLE.match(title)):
+            return None
         other = _NUMBERED.match(following)
         is_list = other is not None and len(re.findall(r"[.．\-‐－]", other[1])) <= depth
         return None if is_list else Heading(_NUMBERED_LEVEL + depth, _one_line(line), alone=True)
