@@ -11,11 +11,13 @@ It is small enough to prove the chain and its citation check on two cores, and n
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -66,16 +68,17 @@ def bundled_model() -> Path:
         )
     package = importlib.import_module(MODEL_PACKAGE)
     target = cache_folder() / "llm" / str(package.MODEL_NAME)
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        try:
-            package.assemble(partial, overwrite=True)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-    else:
-        package.assemble(target)
+    with suppress(FileExistsError):  # raised for a file with another SHA-256: it is made anew
+        if target.exists():
+            package.assemble(target)
+            return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        package.assemble(partial, overwrite=True)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     return target
 
 

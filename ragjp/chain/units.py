@@ -112,7 +112,7 @@ def _lines(text: str, span: Span) -> Iterator[Span]:
 
 
 def _looks_like_row(piece: str) -> bool:
-    if "\n" in piece or _STOP.search(piece) or len(piece) > 200:
+    if "\n" in piece or _STOP.search(piece) or _PAGE_NUMBER.fullmatch(piece) or len(piece) > 200:
         return False
     if _RULE.fullmatch(piece) and "|" in piece:
         return True
