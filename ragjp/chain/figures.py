@@ -5,7 +5,9 @@ All functions take *folded* text (``ragjp.japanese.normalize.fold``): half-width
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -196,10 +198,12 @@ def within(asked: Quantity, row: list[Quantity]) -> bool | None:
     bounds = [quantity for quantity in same if quantity.bound]
     if not bounds:
         return True if any(quantity.value == asked.value for quantity in same) else None
-    tests = {
-        "以上": asked.value.__ge__,
-        "以下": asked.value.__le__,
-        "未満": asked.value.__lt__,
-        "超": asked.value.__gt__,
-    }
-    return all(bool(tests[quantity.bound](quantity.value)) for quantity in bounds)
+    return all(_TESTS[quantity.bound](asked.value, quantity.value) for quantity in bounds)
+
+
+_TESTS: dict[str, Callable[[float, float], bool]] = {
+    "以上": operator.ge,
+    "以下": operator.le,
+    "未満": operator.lt,
+    "超": operator.gt,
+}
