@@ -1,9 +1,9 @@
 """A real LLM server on this machine: llama.cpp (``xllamacpp``) serving a small model from the package index.
 
-For tests and ``make demo-llm``. The server runs in a child process, on a loopback port, and goes with the ``with`` block:
+For tests and ``make demo-llm``. The server runs in a child process, on a loopback port, and goes with the ``with`` block::
 
->>> with LocalLLM() as server:  # doctest: +SKIP
-...     answering = Answering(endpoint=server.endpoint, model=server.model, style="completion")
+    with LocalLLM() as server:
+        answering = Answering(endpoint=server.endpoint, model=server.model, style="completion")
 
 The default model is Gemma 3 270M, a *base* model: it continues texts and follows no instructions, hence ``completion``.
 It is small enough to prove the chain and its citation check on two cores, and no more than that.
