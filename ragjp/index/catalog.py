@@ -6,13 +6,16 @@ A reader pinned to generation g sees the rows with ``born <= g < died``, whateve
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ragjp.errors import IndexCorrupt, IndexMismatch, IndexMissing
+from ragjp.types import Chunk
 
 CATALOG_NAME = "catalog.sqlite"
 SEGMENTS_NAME = "segments"
@@ -156,6 +159,22 @@ def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
             code="format_mismatch",
         )
     return connection
+
+
+#: What :func:`chunk_of_row` reads, from :data:`CHUNK_TABLES`.
+CHUNK_COLUMNS = (
+    "doc_id, chunk.page, start, end, substr(text, start + 1, end - start), title, heading_path"
+)
+CHUNK_TABLES = (
+    "chunk JOIN document USING (doc_no) "
+    "JOIN page ON page.doc_no = chunk.doc_no AND page.number = chunk.page"
+)
+
+
+def chunk_of_row(row: Sequence[Any]) -> Chunk:
+    """Make a chunk of the :data:`CHUNK_COLUMNS`."""
+    doc_id, page, start, end, text, title, heading_path = row
+    return Chunk(doc_id, page, start, end, text, title, tuple(json.loads(heading_path)))
 
 
 @contextmanager

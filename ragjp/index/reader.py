@@ -9,13 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragjp.errors import AccessDenied, IndexCorrupt
-from ragjp.index.catalog import current_generation, meta_value, open_catalog, transaction
+from ragjp.index.catalog import (
+    CHUNK_COLUMNS,
+    CHUNK_TABLES,
+    chunk_of_row,
+    current_generation,
+    meta_value,
+    open_catalog,
+    transaction,
+)
 from ragjp.index.dense_cpu import DenseSearch, make_dense_search
 from ragjp.index.lexical_cpu import FieldStatistics, field_statistics
 from ragjp.index.postings import Postings, postings_from_arrays
@@ -196,11 +203,9 @@ class Snapshot:
         marks = ",".join("?" * len(numbers))
         with self._lock:
             loaded = {
-                row[0]: _chunk(row[1:])
+                row[0]: chunk_of_row(row[1:])
                 for row in self._connection.execute(
-                    "SELECT chunk_no, doc_id, chunk.page, start, end, substr(text, start + 1, end - start), title, heading_path "
-                    "FROM chunk JOIN document USING (doc_no) JOIN page ON page.doc_no = chunk.doc_no AND number = chunk.page "
-                    f"WHERE chunk_no IN ({marks})",
+                    f"SELECT chunk_no, {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE chunk_no IN ({marks})",
                     numbers,
                 )
             }
@@ -255,11 +260,6 @@ class Snapshot:
     def close(self) -> None:
         """Let go of the catalog; mapped arrays go when nobody holds them."""
         self._connection.close()
-
-
-def _chunk(row: tuple[Any, ...]) -> Chunk:
-    doc_id, page, start, end, text, title, heading_path = row
-    return Chunk(doc_id, page, start, end, text, title, tuple(json.loads(heading_path)))
 
 
 def read_meta(path: Path) -> dict[str, str]:

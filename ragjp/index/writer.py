@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 
 from ragjp.errors import IndexLocked, IndexMismatch
 from ragjp.index.catalog import (
+    CHUNK_COLUMNS,
+    CHUNK_TABLES,
     catalog_path,
+    chunk_of_row,
     create_catalog,
     current_generation,
     meta_value,
     open_catalog,
     transaction,
 )
-from ragjp.index.postings import Postings, build_postings, merge_postings, postings_from_arrays
+from ragjp.index.merging import Terms, count_tokens, merged_arrays
+from ragjp.index.postings import build_postings
 from ragjp.index.segments import Arrays, FileRecord, open_segment, sweep_segments, write_segment
 from ragjp.index.tokens import PackedTokens
-from ragjp.index.view import ALIVE
-from ragjp.types import Chunk, Document, FloatArray, IntArray
+from ragjp.types import Chunk, Document, FloatArray
 
 LOCK_NAME = "writer.lock"
 #: A build ends with a merge when there are more segments than this, or when more than this share of the rows is dead.
@@ -91,7 +94,8 @@ class IndexWriter:
     IndexLocked
         When another process is writing.
     IndexMismatch
-        When the index was built with another dictionary, folding or encoder.
+        When the index was built with another encoder. Another dictionary or folding is no obstacle: see
+        :meth:`is_analysis_stale`.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -115,9 +119,10 @@ class IndexWriter:
         if not catalog_path(self.path).exists():
             create_catalog(self.path, manifest.as_meta())
         self._connection = open_catalog(self.path, writable=True)
+        self._analyzer = manifest.analyzer
         for key, value in manifest.as_meta().items():
             stored = meta_value(self._connection, key)
-            if stored != value:
+            if stored != value and key != "analyzer":
                 self._connection.close()
                 raise IndexMismatch(
                     f"索引 {self.path} は別の設定で作られています（{key}: 索引は {stored}、今回は {value}）。"
@@ -297,17 +302,34 @@ class IndexWriter:
             or (n_rows and n_rows - self.counts()[1] > MAX_DEAD_SHARE * n_rows)
         )
 
-    def merge(self) -> int:
-        """Write all current rows as one segment and forget what has died. Rankings stay the same; a new generation."""
+    def is_analysis_stale(self) -> bool:
+        """Whether the terms were made with another dictionary or folding: :meth:`merge` must be given new ones first."""
+        return meta_value(self._connection, "analyzer") != self._analyzer
+
+    def current_chunks(self) -> Iterator[Chunk]:
+        """Read the current chunks, in the order in which :meth:`merge` writes their rows."""
+        for row in self._connection.execute(
+            f"SELECT {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE died IS NULL ORDER BY segment_no, row"
+        ):
+            yield chunk_of_row(row)
+
+    def merge(self, terms: Terms | None = None) -> int:
+        """Write all current rows as one segment and forget what has died. Returns the new generation.
+
+        Parameters
+        ----------
+        terms
+            Field → the terms of each of :meth:`current_chunks`, made with the analyzer of the manifest. None keeps the
+            terms there are; rankings then stay the same.
+        """
         generation = self.generation + 1
         segments = self._connection.execute(
             "SELECT segment_no, name FROM segment ORDER BY segment_no"
         ).fetchall()
         kept: dict[int, list[tuple[int, int]]] = {number: [] for number, _ in segments}
         for number, row, chunk_no in self._connection.execute(
-            f"SELECT segment_no, row, chunk_no FROM chunk JOIN document USING (doc_no) WHERE {ALIVE} "
-            "ORDER BY segment_no, row",
-            {"g": self.generation},
+            "SELECT segment_no, row, chunk_no FROM chunk JOIN document USING (doc_no) WHERE died IS NULL "
+            "ORDER BY segment_no, row"
         ):
             kept[number].append((row, chunk_no))
         parts = [
@@ -319,13 +341,15 @@ class IndexWriter:
         records: tuple[FileRecord, ...] = ()
         name = f"{generation:08d}"
         if parts:
-            records = write_segment(self.path, name, self._merged_arrays(parts))
+            fields = json.loads(meta_value(self._connection, "fields"))
+            records = write_segment(self.path, name, merged_arrays(parts, fields, terms))
         with transaction(self._connection):
             self._connection.execute("DELETE FROM document WHERE died IS NOT NULL")
             self._connection.execute("DELETE FROM access WHERE died IS NOT NULL")
             if parts:
-                n_tokens = sum(int(_token_lengths(arrays)[rows].sum()) for arrays, rows in parts)
-                segment_no = self._insert_segment(name, len(chunk_numbers), n_tokens, records)
+                segment_no = self._insert_segment(
+                    name, len(chunk_numbers), count_tokens(parts), records
+                )
                 self._connection.executemany(
                     "UPDATE chunk SET segment_no = ?, row = ? WHERE chunk_no = ?",
                     [(segment_no, row, chunk_no) for row, chunk_no in enumerate(chunk_numbers)],
@@ -333,42 +357,15 @@ class IndexWriter:
             self._connection.executemany(
                 "DELETE FROM segment WHERE segment_no = ?", [(n,) for n, _ in segments]
             )
+            if terms is not None:
+                self._connection.execute(
+                    "UPDATE meta SET value = ? WHERE key = 'analyzer'", (self._analyzer,)
+                )
             self._connection.execute(
                 "UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),)
             )
         sweep_segments(self.path, {name})
         return generation
-
-    def _merged_arrays(self, parts: Sequence[tuple[dict[str, NDArray[Any]], IntArray]]) -> Arrays:
-        arrays: dict[str, NDArray[Any] | Sequence[NDArray[Any]]] = {
-            "vectors": [old["vectors"][rows] for old, rows in parts]
-        }
-        for name in json.loads(meta_value(self._connection, "fields")):
-            merged: Postings = merge_postings(
-                [(postings_from_arrays(old, name), rows) for old, rows in parts]
-            )
-            arrays.update(merged.arrays(name))
-        if "tokens" in parts[0][0]:
-            codes: list[NDArray[Any]] = []
-            scales: list[NDArray[Any]] = []
-            lengths: list[NDArray[Any]] = []
-            for old, rows in parts:
-                offsets = old["token_offsets"]
-                codes.extend(old["tokens"][offsets[row] : offsets[row + 1]] for row in rows)
-                scales.extend(old["token_scales"][offsets[row] : offsets[row + 1]] for row in rows)
-                lengths.append(_token_lengths(old)[rows])
-            arrays["tokens"] = codes
-            arrays["token_scales"] = scales
-            arrays["token_offsets"] = np.concatenate(
-                [[0], np.cumsum(np.concatenate(lengths))]
-            ).astype(np.int64)
-        return arrays
-
-
-def _token_lengths(arrays: Mapping[str, NDArray[Any]]) -> IntArray:
-    if "token_offsets" not in arrays:
-        return np.zeros(len(arrays["vectors"]), dtype=np.int64)
-    return np.diff(arrays["token_offsets"]).astype(np.int64)
 
 
 def _segment_arrays(batch: Batch) -> Arrays:

@@ -17,7 +17,7 @@ from ragjp.errors import DocumentError
 from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.terms import FIELDS, Analyzer
-from ragjp.jobs.embedding import embed_batch, no_vectors
+from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
 from ragjp.jobs.sources import DocumentSource, Item, folder_sources, list_items
 from ragjp.types import Encoder
 
@@ -128,6 +128,11 @@ def build(
     )
     with IndexWriter(into, manifest) as writer:
         writer.set_meta("recipe", recipe.model_dump_json())
+        if writer.is_analysis_stale():
+            # A newer dictionary or folding: new terms for every chunk, no new embedding.
+            writer.merge(
+                analyse(list(writer.current_chunks()), analyzer, partial(tell, "語の更新"))
+            )
         plan = _plan(items, writer, recipe, tell)
         tally = _Tally()
         if plan.removed or plan.access_changes:

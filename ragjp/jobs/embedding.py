@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ragjp.index.tokens import PackedTokens, quantise
 from ragjp.index.writer import Batch, IndexWriter, NewDocument
-from ragjp.japanese.terms import Analyzer
+from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.types import Chunk, Encoder, FloatArray
 
 #: Texts between two calls of the progress callback.
@@ -55,7 +55,8 @@ def embed_batch(
     -------
     The batch, and how many chunks had to be embedded (the others were already in a segment, or stand twice in the batch).
     """
-    texts = [passage_text(chunk) for new in documents for chunk in new.chunks]
+    chunks = [chunk for new in documents for chunk in new.chunks]
+    texts = [passage_text(chunk) for chunk in chunks]
     hashes = [text_hash(text) for text in texts]
     stored = writer.embedded(set(hashes))
     fresh = {name: text for name, text in zip(hashes, texts, strict=True) if name not in stored}
@@ -81,7 +82,7 @@ def embed_batch(
             hashes,
             vectors,
             _pack(codes, scales) if tokens else None,
-            _by_field(analyzer, texts),
+            analyse(chunks, analyzer, lambda done, total: None),
         ),
         len(fresh),
     )
@@ -112,11 +113,16 @@ def _pack(codes: Sequence[NDArray[Any]], scales: Sequence[NDArray[Any]]) -> Pack
     return PackedTokens(np.concatenate(codes), np.concatenate(scales), offsets)
 
 
-def _by_field(analyzer: Analyzer, texts: Sequence[str]) -> dict[str, list[list[str]]]:
-    analysed = [analyzer.terms(text) for text in texts]
-    return (
-        {field: [terms[field] for terms in analysed] for field in analysed[0]} if analysed else {}
-    )
+def analyse(
+    chunks: Sequence[Chunk], analyzer: Analyzer, analysed: Callable[[int, int], None]
+) -> dict[str, list[list[str]]]:
+    """Field → the terms of each chunk, as they are indexed; ``analysed`` is called with (done, total)."""
+    terms: dict[str, list[list[str]]] = {field: [] for field in FIELDS}
+    for done, chunk in enumerate(chunks, 1):
+        for field, found in analyzer.terms(passage_text(chunk)).items():
+            terms[field].append(found)
+        analysed(done, len(chunks))
+    return terms
 
 
 def no_vectors(dim: int) -> FloatArray:

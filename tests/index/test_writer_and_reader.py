@@ -12,7 +12,7 @@ from ragjp.errors import AccessDenied, IndexCorrupt, IndexLocked, IndexMismatch,
 from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
 from ragjp.index.writer import IndexWriter, Manifest
-from ragjp.types import View
+from ragjp.types import Chunk, View
 
 EVERYONE = View.of("everyone")
 TEXTS = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算", "c.md": "出張 の 申請"}
@@ -21,6 +21,11 @@ TEXTS = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算", "c.md"
 def visible(snapshot: Snapshot, view: View = EVERYONE) -> dict[str, str]:
     rows = np.flatnonzero(snapshot.allowed(view).rows)
     return {chunk.doc_id: chunk.text for chunk in snapshot.chunks([int(row) for row in rows])}
+
+
+def live(snapshot: Snapshot) -> list[tuple[int, Chunk]]:
+    rows = [int(row) for row in np.flatnonzero(snapshot.allowed(EVERYONE).rows)]
+    return list(zip(rows, snapshot.chunks(rows), strict=True))
 
 
 def test_an_empty_index_opens_and_finds_nothing(tmp_path: Path) -> None:
@@ -131,12 +136,38 @@ def test_two_writers_are_refused(tmp_path: Path) -> None:
         IndexWriter(tmp_path, MANIFEST)
 
 
-def test_another_dictionary_is_refused_by_name(tmp_path: Path) -> None:
+def test_another_encoder_is_refused_by_name(tmp_path: Path) -> None:
     build_toy(tmp_path, batch_of(TEXTS))
-    other = Manifest("analyzer-2", "encoder-1", "toy", 16, 16, MANIFEST.fields)
-    with pytest.raises(IndexMismatch, match="analyzer-2"):
+    other = Manifest("analyzer-1", "encoder-2", "toy", 16, 16, MANIFEST.fields)
+    with pytest.raises(IndexMismatch, match="encoder-2"):
         IndexWriter(tmp_path, other)
     IndexWriter(tmp_path, MANIFEST).close()
+
+
+def test_a_new_dictionary_gives_new_terms_and_touches_no_vector(tmp_path: Path) -> None:
+    """An update of the dictionary must not cost the embeddings of a whole company's documents."""
+    build_toy(tmp_path, batch_of(TEXTS), batch_of({"a.md": "新しい 規程"}))
+    before = Snapshot(tmp_path)
+    vectors = {chunk.doc_id: before.vectors[row] for row, chunk in live(before)}
+    with IndexWriter(
+        tmp_path, Manifest("analyzer-2", "encoder-1", "toy", 16, 16, MANIFEST.fields)
+    ) as writer:
+        assert writer.is_analysis_stale()
+        chunks = list(writer.current_chunks())
+        writer.merge(
+            {field: [[f"{field}:{chunk.doc_id}"] for chunk in chunks] for field in MANIFEST.fields}
+        )
+        assert not writer.is_analysis_stale()
+    after = Snapshot(tmp_path)
+    assert visible(after) == {**TEXTS, "a.md": "新しい 規程"}
+    for row, chunk in live(after):
+        np.testing.assert_array_equal(after.vectors[row], vectors[chunk.doc_id])
+        (number,) = after.fields()["lemma"][0].find([f"lemma:{chunk.doc_id}"])
+        postings = after.fields()["lemma"][0]
+        assert postings.rows[postings.offsets[number] : postings.offsets[number + 1]].tolist() == [
+            row
+        ]
+    assert check(tmp_path).problems == ()
 
 
 def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
