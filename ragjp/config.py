@@ -69,10 +69,10 @@ class Retrieval(_Stage):
     """Candidate generation and score fusion. The weights are fitted (``docs/LOG.md`` says on what) and recorded here."""
 
     n_candidates: int = Field(100, ge=1, le=2048)
-    k1: float = Field(0.8, gt=0)
-    b: float = Field(0.75, ge=0, le=1)
-    lemma_weight: float = Field(0.5, ge=0)
-    bigram_weight: float = Field(0.5, ge=0)
+    k1: float = Field(0.5, gt=0)
+    b: float = Field(0.4, ge=0, le=1)
+    lemma_weight: float = Field(0.8, ge=0)
+    bigram_weight: float = Field(0.2, ge=0)
     #: Share of the dense ranking in the fusion of normalised scores; BM25 has the rest.
     dense_weight: float = Field(0.3, ge=0, le=1)
 
@@ -83,7 +83,7 @@ class Reranking(_Stage):
     maxsim: bool = True
     depth: int = Field(50, ge=1)
     #: Share of MaxSim in the final score; the fused score has the rest.
-    maxsim_weight: float = Field(0.5, ge=0, le=1)
+    maxsim_weight: float = Field(0.55, ge=0, le=1)
     #: 1.0 switches MMR off; lower values trade relevance for diversity.
     mmr_lambda: float = Field(1.0, ge=0, le=1)
 
@@ -161,11 +161,15 @@ def load_recipe(path: Path) -> Recipe:
             f"レシピ {path} を開けません。ファイル名を確かめてください。", code="recipe_missing"
         ) from error
     except UnicodeDecodeError as error:
-        raise RecipeError(f"レシピ {path} が UTF-8 ではありません。UTF-8 で保存し直してください。") from error
+        raise RecipeError(
+            f"レシピ {path} が UTF-8 ではありません。UTF-8 で保存し直してください。"
+        ) from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"レシピ {path} は TOML として読めません（{error}）。その行を直してください。") from error
+        raise RecipeError(
+            f"レシピ {path} は TOML として読めません（{error}）。その行を直してください。"
+        ) from error
     return parse_recipe(values, where=str(path))
 
 
