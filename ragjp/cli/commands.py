@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragjp.errors import LLMError, RequestError
-from ragjp.types import View
 
 if TYPE_CHECKING:
     from ragjp.engine import Engine
+    from ragjp.types import View
 
 
 def index(args: argparse.Namespace) -> int:
@@ -151,6 +151,8 @@ def _with_local_llm(engine: Engine) -> Iterator[Engine]:
 
 
 def _view(principals: list[str] | None) -> View:
+    from ragjp.types import View
+
     return View.unrestricted_by_operator() if principals is None else View.of(*principals)
 
 
