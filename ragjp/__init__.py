@@ -19,7 +19,7 @@ Examples
 >>> base = Path(folder.name)
 >>> (base / "docs").mkdir()
 >>> (base / "docs" / "旅費.md").write_text("# 旅費規程\n\n日当は2,500円とする。\n", "utf-8")
-26
+22
 >>> recipe = ragjp.Recipe.model_validate({
 ...     "name": "tiny",
 ...     "encoder": {"model": "hashing"},
