@@ -76,7 +76,12 @@ def test_a_quote_copied_with_other_widths_is_found_and_cut_from_the_source(
         assert found is not None, (page, copied)
         cut = page[found.start : found.end]
         assert cut == cut.strip() != ""
-        assert _same_marks(fold(cut)) == _same_marks(fold(copied))
+        shown, asked = _same_marks(fold(cut)), _same_marks(fold(copied))
+        if cut[0] in "㈱㍻" or cut[-1] in "㈱㍻":
+            # One sign folds to several characters: a quote of a part of them is cut as the whole sign.
+            assert asked in shown
+        else:
+            assert shown == asked
 
 
 def _same_marks(folded: str) -> str:
