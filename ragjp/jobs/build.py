@@ -192,6 +192,10 @@ def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress
     # Chunk sizes decide the chunks: a change of them is a change of every document (whose unchanged chunks are not re-embedded).
     shape = json.dumps(recipe.chunks.model_dump(), sort_keys=True)
     for done, item in enumerate(items, 1):
+        stored = known.get(item.doc_id)
+        # Who may read it changes even where the document cannot be read any more and its last version stays.
+        if stored is not None and stored[1] != frozenset(item.access):
+            plan.access_changes[item.doc_id] = item.access
         try:
             content_hash = hashlib.sha256(f"{item.content_hash()}\0{shape}".encode()).hexdigest()
         except DocumentError as error:
@@ -199,13 +203,10 @@ def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress
             continue
         finally:
             tell("確認", done, len(items))
-        stored = known.get(item.doc_id)
         if stored is None or stored[0] != content_hash:
             plan.changed.append((item, content_hash))
             continue
         plan.unchanged += 1
-        if stored[1] != frozenset(item.access):
-            plan.access_changes[item.doc_id] = item.access
     present = {item.doc_id for item in items}
     plan.removed = sorted(set(known) - present)
     return plan

@@ -145,6 +145,19 @@ def test_a_file_that_became_unreadable_keeps_its_last_version(base: Path) -> Non
     assert found(base, "課長の宿泊料")[0][0] == "規程/旅費.md"
 
 
+@pytest.mark.parametrize("content", ["", "# 旅費規程\n\n宿泊料は一万五千円とする。\n"])
+def test_a_tightened_access_holds_for_what_cannot_be_read_any_more(
+    base: Path, content: str
+) -> None:
+    """The last version of a broken file stayed readable by those whom the recipe had just shut out."""
+    run(base)
+    (base / "source" / "規程" / "旅費.md").write_text(content, encoding="utf-8")
+    run(base, recipe(sources=[{"path": "source", "access": ["group:人事部"]}]))
+    with Engine.open(base / "index") as engine:
+        assert engine.documents(view=EVERYONE) == ()
+        assert len(engine.documents(view=View.of("group:人事部"))) == 3
+
+
 def test_an_unmounted_share_removes_nothing(base: Path) -> None:
     """An empty or missing source folder looks like "everything was deleted": it must stop the job instead."""
     run(base)
