@@ -116,7 +116,7 @@ class Interface(_Stage):
 class Recipe(_Stage):
     """Everything that decides what an index holds and how it answers."""
 
-    name: str = Field(pattern=r"^[\w.-]{1,64}$")
+    name: str = Field(pattern=r"^[\w-][\w.-]{0,63}$")
     sources: tuple[Source, ...] = ()
     limits: Limits = Limits()
     chunks: Chunking = Chunking()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from ragjp.index.catalog import SEGMENTS_NAME, sync_folder
 
 #: File stem → the array, or the parts of it that are written one after another (so that a merge need not hold it whole).
 Arrays = Mapping[str, NDArray[Any] | Sequence[NDArray[Any]]]
+#: Names of segments and of their drafts.
+_OURS = re.compile(r"[0-9]{8,}(\.new)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,18 @@ def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, 
 
 
 def sweep_segments(index: Path, keep: set[str]) -> list[str]:
-    """Remove what no catalog row names: drafts and whole segments that a kill left behind. Only the writer may call this."""
+    """Remove what no catalog row names: drafts and whole segments that a kill left behind. Only the writer may call this.
+
+    What is not named as :func:`write_segment` names things is somebody else's and stays.
+    """
     folder = index / SEGMENTS_NAME
     if not folder.is_dir():
         return []
-    swept = [entry.name for entry in folder.iterdir() if entry.name not in keep]
+    swept = [
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name not in keep and _OURS.fullmatch(entry.name)
+    ]
     for name in swept:
         shutil.rmtree(folder / name, ignore_errors=True)
     return swept

@@ -50,6 +50,8 @@ def test_a_folder_in_place_of_a_recipe(ragjp_cli: Run, tiny_index: Path) -> None
     [
         ("colour = 1", "colour"),
         ("name = ", "TOML"),
+        ("name = '..'", "name"),
+        ("name = '.'", "name"),
         ("[chunks]\ntarget_chars = -1", "chunks.target_chars"),
         ("[encoder]\ndevice = 'tpu'", "encoder.device"),
     ],

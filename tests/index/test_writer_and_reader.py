@@ -185,6 +185,17 @@ def test_what_a_kill_left_behind_is_swept(tmp_path: Path) -> None:
     assert visible(Snapshot(tmp_path)) == TEXTS
 
 
+def test_a_folder_of_somebody_else_is_not_swept(tmp_path: Path) -> None:
+    """An index made where a folder named "segments" already stood deleted everything in it."""
+    kept = [tmp_path / "segments" / name / "図面.txt" for name in ("図面", "2024", "00000001.old")]
+    for path in kept:
+        path.parent.mkdir(parents=True)
+        path.write_text("大事", encoding="utf-8")
+    build_toy(tmp_path, batch_of(TEXTS))
+    build_toy(tmp_path)
+    assert all(path.exists() for path in kept)
+
+
 def test_every_single_damage_to_a_file_is_found(tmp_path: Path) -> None:
     """One flipped byte, one byte short, or a missing file: check names the file; opening never answers wrong in silence."""
     build_toy(tmp_path, batch_of(TEXTS))
