@@ -67,6 +67,12 @@ class IndexCorrupt(RagjpError):
     default_code = "index_corrupt"
 
 
+class IndexUnreadable(RagjpError):
+    """The index may be sound, but this user, at this moment, cannot read it: permissions, a lock, a full disk."""
+
+    default_code = "index_unreadable"
+
+
 class IndexLocked(RagjpError):
     """Another process is writing to this index."""
 

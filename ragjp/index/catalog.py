@@ -10,11 +10,11 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ragjp.errors import IndexCorrupt, IndexMismatch, IndexMissing
+from ragjp.errors import IndexCorrupt, IndexMismatch, IndexMissing, IndexUnreadable, RagjpError
 from ragjp.types import Chunk
 
 CATALOG_NAME = "catalog.sqlite"
@@ -97,6 +97,36 @@ def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
     return connection
 
 
+def leave_wal(connection: sqlite3.Connection) -> None:
+    """Put the catalog into one file again, so that it can be read by those who may not write beside it.
+
+    Readers of a catalog in WAL mode must be able to create its ``-shm`` file. Refused, without waiting, while somebody has the
+    catalog open; then it stays as it is until the next writer leaves.
+    """
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+#: What SQLite says when the file may be sound but cannot be used now.
+_NOT_NOW = tuple(
+    f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "CANTOPEN", "READONLY", "PERM", "FULL")
+)
+
+
+def unusable(index: Path, error: sqlite3.DatabaseError) -> RagjpError:
+    """Say what an error of SQLite means: the catalog cannot be read now, or it is damaged."""
+    path = catalog_path(index)
+    if getattr(error, "sqlite_errorname", "").startswith(_NOT_NOW):
+        return IndexUnreadable(
+            f"索引の目録 {path} を開けません（{error}）。フォルダーの権限、更新中の処理、ディスクの空きを確かめてください。"
+        )
+    return IndexCorrupt(
+        f"索引の目録 {path} が壊れていて読めません（{error}）。控えから戻すか、ragjp index で作り直してください。",
+        code="catalog_unreadable",
+    )
+
+
 def create_catalog(index: Path, meta: dict[str, str]) -> None:
     """Make an empty catalog of generation 0 that appears whole or not at all."""
     index.mkdir(parents=True, exist_ok=True)
@@ -128,8 +158,8 @@ def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
     ------
     IndexMissing
         When there is no catalog at this path.
-    IndexCorrupt
-        When the file is not a database.
+    IndexCorrupt, IndexUnreadable
+        When the file is not a database, or cannot be opened now.
     IndexMismatch
         When it is of another format version.
     """
@@ -138,6 +168,7 @@ def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
         raise IndexMissing(
             f"{index} に索引がありません。フォルダー名を確かめるか、ragjp index レシピ.toml で作ってください。"
         )
+    connection = None
     try:
         connection = _connect(path, mode="rw")
         if writable:
@@ -147,10 +178,9 @@ def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only = ON")
         version = meta_value(connection, "format_version")
     except sqlite3.DatabaseError as error:
-        raise IndexCorrupt(
-            f"索引の目録 {path} が壊れていて読めません（{error}）。控えから戻すか、ragjp index で作り直してください。",
-            code="catalog_unreadable",
-        ) from error
+        if connection is not None:
+            connection.close()
+        raise unusable(index, error) from error
     if version != str(FORMAT_VERSION):
         connection.close()
         raise IndexMismatch(

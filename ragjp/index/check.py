@@ -12,8 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.errors import IndexCorrupt
-from ragjp.index.catalog import SEGMENTS_NAME, current_generation, meta_value, open_catalog
+from ragjp.index.catalog import (
+    SEGMENTS_NAME,
+    current_generation,
+    open_catalog,
+    transaction,
+    unusable,
+)
 from ragjp.index.postings import Postings, postings_from_arrays
 from ragjp.index.segments import file_sha256, open_segment
 from ragjp.index.view import ALIVE
@@ -47,50 +52,62 @@ def check(path: Path, *, progress: Progress | None = None) -> CheckReport:
 
     Raises
     ------
-    IndexMissing, IndexMismatch, IndexCorrupt
+    IndexMissing, IndexMismatch, IndexCorrupt, IndexUnreadable
         When there is no catalog that could be read at all.
     """
     tell: Progress = progress or (lambda stage, done, total: None)
     connection = open_catalog(path)
     try:
-        # One read transaction: a writer that commits meanwhile does not change what is compared here.
-        connection.execute("BEGIN")
-        problems = list(_catalog_problems(connection))
-        segments = connection.execute(
-            "SELECT segment_no, name, n_rows, n_tokens FROM segment"
-        ).fetchall()
-        n_files = 0
+        # One read transaction, over before the long reading of files, which no writer should have to wait for.
+        with transaction(connection, "DEFERRED"):
+            problems = list(_catalog_problems(connection))
+            generation = current_generation(connection)
+            meta = dict(connection.execute("SELECT key, value FROM meta"))
+            segments = connection.execute(
+                "SELECT segment_no, name, n_rows, n_tokens FROM segment"
+            ).fetchall()
+            files = {
+                number: connection.execute(
+                    "SELECT name, n_bytes, sha256 FROM segment_file WHERE segment_no = ?", (number,)
+                ).fetchall()
+                for number, _, _, _ in segments
+            }
+            for number, name, n_rows, _ in segments:
+                problems += _row_problems(connection, number, name, n_rows)
+            n_documents, n_chunks = _counts(connection, generation)
         for done, (number, name, n_rows, n_tokens) in enumerate(segments):
             tell("検査", done, len(segments))
-            files = connection.execute(
-                "SELECT name, n_bytes, sha256 FROM segment_file WHERE segment_no = ?", (number,)
-            ).fetchall()
-            n_files += len(files)
-            damaged = list(_file_problems(path, name, files))
+            damaged = list(_file_problems(path, name, files[number]))
             problems += damaged
             if not damaged:
-                arrays = open_segment(path, name, {file: size for file, size, _ in files})
-                problems += _array_problems(connection, name, arrays, n_rows, n_tokens)
-            problems += _row_problems(connection, number, name, n_rows)
+                problems += _segment_problems(path, meta, name, files[number], n_rows, n_tokens)
         tell("検査", len(segments), len(segments))
-        generation = current_generation(connection)
-        (n_documents,) = connection.execute(
-            f"SELECT count(*) FROM document WHERE {ALIVE}", {"g": generation}
-        ).fetchone()
-        (n_chunks,) = connection.execute(
-            f"SELECT count(*) FROM chunk JOIN document USING (doc_no) WHERE {ALIVE}",
-            {"g": generation},
-        ).fetchone()
+        if problems and current_generation(connection) != generation:
+            # A merge may have swept the files that were just looked for: what it wrote is looked at instead.
+            return check(path, progress=progress)
         return CheckReport(
-            tuple(problems), n_documents, n_chunks, len(segments), n_files, generation
+            tuple(problems),
+            n_documents,
+            n_chunks,
+            len(segments),
+            sum(map(len, files.values())),
+            generation,
         )
     except sqlite3.DatabaseError as error:
-        raise IndexCorrupt(
-            f"索引の目録 {path} が壊れていて最後まで読めません（{error}）。控えから戻すか、ragjp index で作り直してください。",
-            code="catalog_unreadable",
-        ) from error
+        raise unusable(path, error) from error
     finally:
         connection.close()
+
+
+def _counts(connection: sqlite3.Connection, generation: int) -> tuple[int, int]:
+    """Documents and chunks of a generation."""
+    (n_documents,) = connection.execute(
+        f"SELECT count(*) FROM document WHERE {ALIVE}", {"g": generation}
+    ).fetchone()
+    (n_chunks,) = connection.execute(
+        f"SELECT count(*) FROM chunk JOIN document USING (doc_no) WHERE {ALIVE}", {"g": generation}
+    ).fetchone()
+    return int(n_documents), int(n_chunks)
 
 
 def _catalog_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
@@ -159,8 +176,25 @@ def _row_problems(
         )
 
 
+def _segment_problems(
+    path: Path,
+    meta: dict[str, str],
+    name: str,
+    files: list[tuple[str, int, str]],
+    n_rows: int,
+    n_tokens: int,
+) -> Iterator[Problem]:
+    try:
+        arrays = open_segment(path, name, {file: size for file, size, _ in files})
+    except FileNotFoundError as error:  # it was there when its checksum was taken
+        where = f"{SEGMENTS_NAME}/{name}"
+        yield Problem("file_missing", where, f"{error.filename} がありません。")
+        return
+    yield from _array_problems(meta, name, arrays, n_rows, n_tokens)
+
+
 def _array_problems(
-    connection: sqlite3.Connection,
+    meta: dict[str, str],
     name: str,
     arrays: dict[str, NDArray[Any]],
     n_rows: int,
@@ -172,7 +206,7 @@ def _array_problems(
         )
 
     vectors = arrays.get("vectors")
-    if vectors is None or vectors.shape != (n_rows, int(meta_value(connection, "dim"))):
+    if vectors is None or vectors.shape != (n_rows, int(meta["dim"])):
         yield wrong("vectors", "行数か幅が目録と違います。")
     elif n_rows and not np.allclose(
         np.linalg.norm(vectors.astype(np.float32), axis=1), 1.0, atol=5e-3
@@ -186,7 +220,7 @@ def _array_problems(
             not int(offsets[-1]) == len(arrays["tokens"]) == len(arrays["token_scales"]) == n_tokens
         ):
             yield wrong("tokens", "行数が区切りと違います。")
-    for field in json.loads(meta_value(connection, "fields")):
+    for field in json.loads(meta["fields"]):
         try:
             postings = postings_from_arrays(arrays, field)
         except KeyError as error:

@@ -19,9 +19,9 @@ from ragjp.index.catalog import (
     CHUNK_TABLES,
     chunk_of_row,
     current_generation,
-    meta_value,
     open_catalog,
     transaction,
+    unusable,
 )
 from ragjp.index.dense_cpu import DenseSearch, make_dense_search
 from ragjp.index.lexical_cpu import FieldStatistics, field_statistics
@@ -69,10 +69,7 @@ class Snapshot:
             self._load()
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise IndexCorrupt(
-                f"索引 {path} の目録が壊れています（{error}）。控えから戻すか、ragjp index で作り直してください。",
-                code="catalog_unreadable",
-            ) from error
+            raise unusable(path, error) from error
         except BaseException:
             self._connection.close()
             raise
@@ -260,15 +257,3 @@ class Snapshot:
     def close(self) -> None:
         """Let go of the catalog; mapped arrays go when nobody holds them."""
         self._connection.close()
-
-
-def read_meta(path: Path) -> dict[str, str]:
-    """Read the manifest of an index without opening its segments."""
-    connection = open_catalog(path)
-    try:
-        return {
-            key: meta_value(connection, key)
-            for (key,) in connection.execute("SELECT key FROM meta").fetchall()
-        }
-    finally:
-        connection.close()

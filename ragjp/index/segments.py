@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.errors import IndexCorrupt
+from ragjp.errors import IndexCorrupt, IndexUnreadable
 from ragjp.index.catalog import SEGMENTS_NAME, sync_folder
 
 #: File stem → the array, or the parts of it that are written one after another (so that a merge need not hold it whole).
@@ -87,7 +87,11 @@ def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, 
     Raises
     ------
     IndexCorrupt
-        When a file is missing, has another size, or is not an array.
+        When a file has another size, or is not an array.
+    IndexUnreadable
+        When this user may not read it.
+    FileNotFoundError
+        When it is missing: damage, or a merge that has swept it meanwhile.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for file_name, n_bytes in files.items():
@@ -99,6 +103,10 @@ def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, 
             arrays[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise
+        except PermissionError as error:
+            raise IndexUnreadable(
+                f"索引のファイル {path} を読む権限がありません。フォルダーの権限を確かめてください。"
+            ) from error
         except (OSError, ValueError, EOFError) as error:
             raise IndexCorrupt(
                 f"索引のファイル {path} が壊れています（{error}）。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。",

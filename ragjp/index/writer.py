@@ -21,6 +21,7 @@ from ragjp.index.catalog import (
     chunk_of_row,
     create_catalog,
     current_generation,
+    leave_wal,
     meta_value,
     open_catalog,
     transaction,
@@ -123,6 +124,7 @@ class IndexWriter:
         for key, value in manifest.as_meta().items():
             stored = meta_value(self._connection, key)
             if stored != value and key != "analyzer":
+                leave_wal(self._connection)
                 self._connection.close()
                 raise IndexMismatch(
                     f"索引 {self.path} は別の設定で作られています（{key}: 索引は {stored}、今回は {value}）。"
@@ -144,6 +146,7 @@ class IndexWriter:
 
     def close(self) -> None:
         """Release the lock. What was not committed is not there."""
+        leave_wal(self._connection)
         self._connection.close()
         self._lock_file.close()
 

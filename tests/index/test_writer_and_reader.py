@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexes import MANIFEST, batch_of, build_toy
-from ragjp.errors import AccessDenied, IndexCorrupt, IndexLocked, IndexMismatch, IndexMissing
+from ragjp.errors import (
+    AccessDenied,
+    IndexCorrupt,
+    IndexLocked,
+    IndexMismatch,
+    IndexMissing,
+    IndexUnreadable,
+)
+from ragjp.index import catalog
 from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
 from ragjp.index.writer import IndexWriter, Manifest
@@ -218,6 +232,90 @@ def test_every_single_damage_to_a_file_is_found(tmp_path: Path) -> None:
             Snapshot(tmp_path)
         file.write_bytes(original)
     assert check(tmp_path).problems == ()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user of this machine may read."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Be somebody who may read the folder and no more."""
+    superuser = os.geteuid() == 0
+    if superuser:
+        os.seteuid(65534)
+    else:
+        folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        if superuser:
+            os.seteuid(0)
+        else:
+            folder.chmod(0o755)
+
+
+def test_an_index_is_read_by_those_who_may_not_write_to_it(open_folder: Path) -> None:
+    """A catalog left in WAL mode cannot be opened from a read-only folder, and was called damaged."""
+    build_toy(open_folder, batch_of(TEXTS))
+    with pytest.raises(IndexMismatch):
+        IndexWriter(open_folder, replace(MANIFEST, encoder="another"))
+    with read_only(open_folder):
+        assert visible(Snapshot(open_folder)) == TEXTS
+        assert check(open_folder).problems == ()
+
+
+def test_an_open_reader_neither_stops_the_writer_nor_misses_what_it_wrote(tmp_path: Path) -> None:
+    """Leaving WAL mode waits for readers that never leave."""
+    reader = Snapshot(build_toy(tmp_path, batch_of(TEXTS)))
+    for number in range(3):
+        build_toy(tmp_path, batch_of({"a.md": f"版 {number}"}))
+        assert not reader.is_current()
+        reader = Snapshot(tmp_path)
+        assert visible(reader)["a.md"] == f"版 {number}"
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "segments/00000001/vectors.npy"])
+def test_what_may_not_be_read_is_not_called_damaged(open_folder: Path, name: str) -> None:
+    """Somebody without the right to read was told to build the index anew."""
+    build_toy(open_folder, batch_of(TEXTS))
+    (open_folder / name).chmod(0o000)
+    with read_only(open_folder), pytest.raises(IndexUnreadable, match="権限"):
+        Snapshot(open_folder)
+
+
+def test_a_busy_catalog_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that lasts is a reason to wait, not to build the index anew."""
+    build_toy(tmp_path, batch_of(TEXTS))
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        catalog.sqlite3, "connect", lambda *a, **named: connect(*a, **{**named, "timeout": 0})
+    )
+    with closing(connect(tmp_path / "catalog.sqlite")) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(IndexUnreadable, match="locked"):
+            Snapshot(tmp_path)
+
+
+def test_a_merge_during_a_check_is_no_damage(tmp_path: Path) -> None:
+    """The files that a merge swept away while they were being checked were reported missing."""
+    build_toy(tmp_path, batch_of(TEXTS), batch_of({"a.md": "新しい 規程"}))
+    merged = []
+
+    def merge_once(stage: str, done: int, total: int) -> None:
+        if not merged:
+            with IndexWriter(tmp_path, MANIFEST) as writer:
+                merged.append(writer.merge())
+
+    report = check(tmp_path, progress=merge_once)
+    assert merged == [report.generation]
+    assert (report.problems, report.n_segments) == ((), 1)
 
 
 def test_a_damaged_catalog_is_one_sentence(tmp_path: Path) -> None:
