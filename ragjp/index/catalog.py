@@ -132,12 +132,11 @@ def create_catalog(index: Path, meta: dict[str, str]) -> None:
     index.mkdir(parents=True, exist_ok=True)
     final = catalog_path(index)
     draft = final.with_suffix(".sqlite.new")
-    for leftover in (
-        draft,
-        draft.with_name(draft.name + "-wal"),
-        draft.with_name(draft.name + "-shm"),
-    ):
-        leftover.unlink(missing_ok=True)
+    draft.unlink(missing_ok=True)
+    # A log left by a catalog that has been deleted would be played into the new one.
+    for path in (draft, final):
+        for suffix in ("-wal", "-shm", "-journal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
     connection = _connect(draft, mode="rwc")
     try:
         connection.executescript(_SCHEMA)
@@ -149,6 +148,7 @@ def create_catalog(index: Path, meta: dict[str, str]) -> None:
     sync_file(draft)
     draft.rename(final)
     sync_folder(index)
+    sync_folder(index.parent)
 
 
 def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:

@@ -44,7 +44,9 @@ class FileRecord:
 def write_segment(index: Path, name: str, arrays: Arrays) -> tuple[FileRecord, ...]:
     """Write arrays as one segment and force it to the disk; it becomes part of the index only when the catalog names it."""
     folder = index / SEGMENTS_NAME
-    folder.mkdir(exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir()
+        sync_folder(index)
     draft = folder / f"{name}.new"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()

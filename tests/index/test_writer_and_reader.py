@@ -22,7 +22,7 @@ from ragjp.errors import (
     IndexMissing,
     IndexUnreadable,
 )
-from ragjp.index import catalog
+from ragjp.index import catalog, segments
 from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
 from ragjp.index.writer import IndexWriter, Manifest
@@ -197,6 +197,36 @@ def test_what_a_kill_left_behind_is_swept(tmp_path: Path) -> None:
     with IndexWriter(tmp_path, MANIFEST) as writer:
         assert set(writer.swept) == {"00000099", "00000100.new"}
     assert visible(Snapshot(tmp_path)) == TEXTS
+
+
+def test_the_log_of_a_deleted_catalog_is_not_played_into_the_new_one(tmp_path: Path) -> None:
+    """A killed writer leaves a -wal; who then deletes the catalog to start anew got a damaged one."""
+    build_toy(tmp_path, batch_of(TEXTS))
+    path = tmp_path / "catalog.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("UPDATE meta SET value = '77' WHERE key = 'generation'")
+        log = path.with_name("catalog.sqlite-wal").read_bytes()
+    assert log
+    path.unlink()
+    path.with_name("catalog.sqlite-wal").write_bytes(log)
+    build_toy(tmp_path, batch_of({"a.md": "新しい 規程"}))
+    report = check(tmp_path)
+    assert (report.problems, report.generation) == ((), 1)
+
+
+def test_the_folder_of_the_segments_is_forced_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after the first commit: a catalog that names segments in a folder that never reached the disk."""
+    synced: list[tuple[str, bool]] = []
+
+    def sync(folder: Path) -> None:
+        synced.append((folder.name, (tmp_path / "index" / "segments").is_dir()))
+
+    monkeypatch.setattr(segments, "sync_folder", sync)
+    build_toy(tmp_path / "index", batch_of(TEXTS))
+    assert ("index", True) in synced
 
 
 def test_a_folder_of_somebody_else_is_not_swept(tmp_path: Path) -> None:
