@@ -117,17 +117,33 @@ class Engine:
         return self._snapshot.generation
 
     def refresh(self) -> bool:
-        """Move to the newest generation; True when there was a newer one."""
+        """Move to the newest generation, or to the index that was built in this one's place; True when there was one.
+
+        Raises
+        ------
+        IndexMismatch
+            When a newer program has given it terms, or another encoder vectors, that this engine cannot search.
+        IndexMissing, IndexCorrupt, IndexUnreadable
+            When it is gone, or cannot be read.
+        """
         with self._swap:
             if self._snapshot.is_current():
                 return False
             newer = Snapshot(self.path)
-            _require_same(
-                self.path, "埋め込みモデル", newer.meta["encoder"], self.encoder.fingerprint
-            )
+            try:
+                self._require_fit(newer)
+            except BaseException:
+                newer.close()
+                raise
             # The old snapshot is not closed: another thread may be reading it. It goes when nobody holds it.
             self._snapshot = newer
             return True
+
+    def _require_fit(self, snapshot: Snapshot) -> None:
+        _require_same(self.path, "辞書", snapshot.meta["analyzer"], self._analyzer.fingerprint)
+        _require_same(
+            self.path, "埋め込みモデル", snapshot.meta["encoder"], self.encoder.fingerprint
+        )
 
     def search(
         self, query: str, *, view: View, k: int = 10, ranking: RankingName = "reranked"

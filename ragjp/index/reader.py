@@ -17,6 +17,7 @@ from ragjp.errors import AccessDenied, IndexCorrupt
 from ragjp.index.catalog import (
     CHUNK_COLUMNS,
     CHUNK_TABLES,
+    catalog_path,
     chunk_of_row,
     current_generation,
     open_catalog,
@@ -64,6 +65,8 @@ class Snapshot:
         self.path = path
         self._lock = threading.Lock()
         self._views: dict[View, Allowed] = {}
+        # Taken before opening: a catalog put in its place meanwhile shows at the next look.
+        self._identity = _identity(path)
         self._connection = open_catalog(path)
         try:
             self._load()
@@ -130,7 +133,9 @@ class Snapshot:
         return len(self.row_chunks)
 
     def is_current(self) -> bool:
-        """Whether no newer generation has been committed."""
+        """Whether no newer generation has been committed, and the catalog at this path is still the one that was opened."""
+        if _identity(self.path) != self._identity:
+            return False
         with self._lock:
             return current_generation(self._connection) == self.generation
 
@@ -257,3 +262,12 @@ class Snapshot:
     def close(self) -> None:
         """Let go of the catalog; mapped arrays go when nobody holds them."""
         self._connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file the catalog is: an index that was deleted and built anew counts its generations from 0 again."""
+    try:
+        found = catalog_path(path).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

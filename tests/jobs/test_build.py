@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from ragjp.config import Recipe, parse_recipe
 from ragjp.encoders import load_encoder
 from ragjp.engine import Engine
-from ragjp.errors import RecipeError
+from ragjp.errors import IndexMismatch, IndexMissing, RecipeError
 from ragjp.index.check import check
+from ragjp.japanese.terms import Analyzer
 from ragjp.jobs import build as build_module
 from ragjp.jobs.build import BuildReport, build
 from ragjp.types import Encoded, View
@@ -194,6 +196,39 @@ def test_an_open_engine_sees_a_new_generation_at_its_next_search(base: Path) -> 
         (base / "source" / "新.md").write_text("# 通達\n\nVLANの番号を改める。\n", encoding="utf-8")
         run(base)
         assert "VLAN" in engine.search("VLAN", view=EVERYONE).hits[0].text
+
+
+def test_an_open_engine_leaves_a_deleted_index(base: Path) -> None:
+    """An index deleted and built anew was never noticed: its deleted documents were shown until the program ended."""
+    run(base)
+    with Engine.open(base / "index") as engine:
+        shutil.rmtree(base / "index")
+        with pytest.raises(IndexMissing):
+            engine.search("宿泊料", view=EVERYONE)
+        (base / "source" / "規程" / "旅費.md").unlink()
+        run(base)
+        assert [info.doc_id for info in engine.documents(view=EVERYONE)] == [
+            "faq.html",
+            "規程/休暇.txt",
+        ]
+
+
+def test_an_open_engine_refuses_terms_of_a_newer_program(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terms made anew by a newer dictionary, searched with the words of the old one: fewer hits, and nobody is told."""
+    run(base)
+
+    class Newer(Analyzer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fingerprint = "newer"
+
+    with Engine.open(base / "index") as engine:
+        monkeypatch.setattr(build_module, "Analyzer", Newer)
+        run(base)
+        with pytest.raises(IndexMismatch, match="newer"):
+            engine.search("宿泊料", view=EVERYONE)
 
 
 def test_many_small_batches_are_merged_and_nothing_is_lost(
