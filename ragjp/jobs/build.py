@@ -18,12 +18,11 @@ from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
-from ragjp.jobs.sources import DocumentSource, Item, folder_sources, list_items
+from ragjp.jobs.sources import REPORT_NAME, DocumentSource, Item, folder_sources, list_items
 from ragjp.types import Encoder
 
 #: A batch is committed when it holds this many chunks: what a kill can cost, and the size of a segment before merging.
 BATCH_CHUNKS = 1024
-REPORT_NAME = "report.jsonl"
 
 #: ``(stage, done, total)``: stage is a Japanese word for the operator; called often, draws nothing itself.
 Progress = Callable[[str, int, int], None]
@@ -115,7 +114,7 @@ def build(
     """
     started = time.monotonic()
     tell: Progress = progress or (lambda stage, done, total: None)
-    items = list_items(sources if sources is not None else folder_sources(recipe, base))
+    items = list_items(sources if sources is not None else folder_sources(recipe, base, into))
     analyzer = Analyzer()
     model = encoder or load_encoder(recipe.encoder)
     manifest = Manifest(
@@ -189,6 +188,8 @@ def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress
     """Compare every item with the index by hash."""
     known = writer.known_documents()
     plan = _Plan([], {}, [], 0, frozenset(known), [])
+    # Folders that cannot be looked into: what is known of them stays, for those who may read it now.
+    closed: dict[str, tuple[str, ...]] = {}
     # Chunk sizes decide the chunks: a change of them is a change of every document (whose unchanged chunks are not re-embedded).
     shape = json.dumps(recipe.chunks.model_dump(), sort_keys=True)
     for done, item in enumerate(items, 1):
@@ -200,6 +201,7 @@ def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress
             content_hash = hashlib.sha256(f"{item.content_hash()}\0{shape}".encode()).hexdigest()
         except DocumentError as error:
             plan.failures.append(Failure(item.doc_id, error.code, error.sentence))
+            closed[f"{item.doc_id}/"] = item.access
             continue
         finally:
             tell("確認", done, len(items))
@@ -207,8 +209,12 @@ def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress
             plan.changed.append((item, content_hash))
             continue
         plan.unchanged += 1
-    present = {item.doc_id for item in items}
-    plan.removed = sorted(set(known) - present)
+    for doc_id in sorted(set(known) - {item.doc_id for item in items}):
+        access = next((closed[folder] for folder in closed if doc_id.startswith(folder)), None)
+        if access is None:
+            plan.removed.append(doc_id)
+        elif known[doc_id][1] != frozenset(access):
+            plan.access_changes[doc_id] = access
     return plan
 
 

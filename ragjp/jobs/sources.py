@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ from ragjp.config import Recipe
 from ragjp.config import Source as FolderChoice
 from ragjp.documents import DocumentReader
 from ragjp.errors import DocumentError, RecipeError
+from ragjp.index.catalog import CATALOG_NAME, SEGMENTS_NAME
+from ragjp.index.writer import LOCK_NAME
 from ragjp.types import Document, Page
+
+REPORT_NAME = "report.jsonl"
 
 
 class Item(Protocol):
@@ -84,29 +89,35 @@ class FolderSource:
     exclude: tuple[str, ...]
     access: tuple[str, ...]
     max_bytes: int
+    #: Folder of the index that is built from this source.
+    index: Path
 
     def items(self) -> Iterator[FileItem]:
-        """List files by path. Hidden files and links that leave the folder are not taken.
+        """List files by path, and folders that cannot be looked into. Not taken: hidden files, links that leave the folder, the index.
 
         Raises
         ------
         RecipeError
-            When the folder is not there, or holds nothing to index (an unmounted share looks like that).
+            When the folder is not there, or holds nothing to index (an unmounted share looks like that); when a pattern is none.
         """
         if not self.root.is_dir():
             raise RecipeError(
                 f"文書フォルダー {self.root} がありません。レシピの sources.path を確かめてください。",
                 code="source_missing",
             )
-        root = self.root.resolve()
+        root, index = self.root.resolve(), self.index.resolve()
         found = False
-        for path in sorted(self._matching()):
+        closed = self._closed_folders()
+        for path in sorted(self._matching(closed)):
             relative = path.relative_to(self.root)
             hidden = any(part.startswith(".") for part in relative.parts)
-            if hidden or not path.is_file() or not path.resolve().is_relative_to(root):
+            if hidden or not (path in closed or _may_be_file(path)):
+                continue
+            resolved = path.resolve()
+            if not resolved.is_relative_to(root) or _is_part_of(index, resolved):
                 continue
             found = True
-            doc_id = unicodedata.normalize("NFC", relative.as_posix())
+            doc_id = unicodedata.normalize("NFC", "/".join(map(_readable, relative.parts)))
             yield FileItem(doc_id, self.access, path, self.max_bytes)
         if not found:
             raise RecipeError(
@@ -114,10 +125,54 @@ class FolderSource:
                 code="source_empty",
             )
 
-    def _matching(self) -> set[Path]:
-        taken = {path for pattern in self.include for path in self.root.glob(pattern)}
-        dropped = {path for pattern in self.exclude for path in self.root.glob(pattern)}
-        return taken - dropped
+    def _closed_folders(self) -> set[Path]:
+        """Folders that this user may not list: ``glob`` passes over them as if they were empty."""
+        errors: list[OSError] = []
+        for _ in os.walk(self.root, onerror=errors.append):
+            pass
+        return {Path(error.filename) for error in errors}
+
+    def _matching(self, closed: set[Path]) -> set[Path]:
+        try:
+            taken = {path for pattern in self.include for path in self.root.glob(pattern)}
+            dropped = {path for pattern in self.exclude for path in self.root.glob(pattern)}
+        except (NotImplementedError, ValueError) as error:
+            raise RecipeError(
+                f"sources の include か exclude の書き方が正しくありません（{error}）。**/*.md のように、フォルダーの中の形で書いてください。",
+                code="bad_pattern",
+            ) from error
+        return (taken | closed) - dropped
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (
+        PermissionError
+    ):  # in a folder that may be listed but not entered: reading it will say so
+        return True
+
+
+def _is_part_of(index: Path, path: Path) -> bool:
+    """Whether a file is one of those that make up an index: its folder may hold the sources, or stand among them."""
+    if not path.is_relative_to(index) or path == index:
+        return False
+    name = path.relative_to(index).parts[0]
+    return name == SEGMENTS_NAME or name.startswith((CATALOG_NAME, LOCK_NAME, REPORT_NAME))
+
+
+def _readable(name: str) -> str:
+    """Spell a file's name that is not UTF-8: by CP932, as old shares have it, else with its bytes escaped."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(name)
+    else:
+        return name
+    try:
+        return raw.decode("cp932")
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +206,10 @@ class CorpusSource:
         Raises
         ------
         RecipeError
-            When the file is missing, or a line is not a JSON object with ``_id`` and ``text``.
+            When the file is missing, or a line is not a JSON object in UTF-8 with ``_id`` and ``text``.
         """
         try:
-            file = self.path.open(encoding="utf-8")
+            file = self.path.open("rb")
         except OSError as error:
             raise RecipeError(
                 f"{self.path} を開けません。場所を確かめてください。", code="source_missing"
@@ -169,16 +224,17 @@ class CorpusSource:
                         str(record.get("title", "")),
                         str(record["text"]),
                     )
+                    "".join((item.doc_id, item.title, item.text)).encode()  # no half of a character
                 except (ValueError, KeyError, TypeError) as error:
                     raise RecipeError(
-                        f"{self.path} の {number} 行目が正しくありません。_id と text のある JSON を 1 行に 1 件書いてください。",
+                        f"{self.path} の {number} 行目が正しくありません。UTF-8 で、_id と text のある JSON を 1 行に 1 件書いてください。",
                         code="corpus_malformed",
                     ) from error
                 yield item
 
 
-def folder_sources(recipe: Recipe, base: Path) -> tuple[FolderSource, ...]:
-    """Resolve a recipe's ``[[sources]]`` against the folder that the recipe lies in."""
+def folder_sources(recipe: Recipe, base: Path, index: Path) -> tuple[FolderSource, ...]:
+    """Resolve a recipe's ``[[sources]]`` against the folder that the recipe lies in; ``index`` is built from them."""
 
     def resolve(choice: FolderChoice) -> FolderSource:
         return FolderSource(
@@ -187,6 +243,7 @@ def folder_sources(recipe: Recipe, base: Path) -> tuple[FolderSource, ...]:
             choice.exclude,
             choice.access,
             recipe.limits.max_bytes,
+            index,
         )
 
     return tuple(resolve(choice) for choice in recipe.sources)

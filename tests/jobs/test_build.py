@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,7 @@ from ragjp.index.check import check
 from ragjp.japanese.terms import Analyzer
 from ragjp.jobs import build as build_module
 from ragjp.jobs.build import BuildReport, build
+from ragjp.jobs.sources import CorpusSource
 from ragjp.types import Encoded, View
 
 EVERYONE = View.of("everyone")
@@ -170,6 +174,67 @@ def test_an_unmounted_share_removes_nothing(base: Path) -> None:
     with pytest.raises(RecipeError, match="一つもありません"):
         run(base)
     assert len(found(base, "宿泊料")) > 0
+
+
+def test_a_folder_that_cannot_be_looked_into_removes_nothing(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost rights on one folder looked like "its documents were deleted", and nothing was reported."""
+    run(base)
+    real = os.scandir
+
+    def refuse(path: str | Path) -> Any:
+        if Path(path).name == "規程":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = run(base, recipe(sources=[{"path": "source", "access": ["group:人事部"]}]))
+    assert [(failure.doc_id, failure.code) for failure in report.failures] == [
+        ("規程", "permission")
+    ]
+    assert (report.removed, report.n_documents) == (0, 3)
+    with Engine.open(base / "index") as engine:
+        assert engine.documents(view=EVERYONE) == ()
+
+
+def test_the_index_is_no_document_of_itself(base: Path) -> None:
+    """A recipe beside its sources: from the second run on, every file of the index was a failure."""
+    everything = recipe(sources=[{"path": ".", "access": ["everyone"], "exclude": ["*.toml"]}])
+    for _ in range(2):
+        assert run(base, everything).failures == ()
+
+
+def test_names_that_are_not_utf_8_are_read(base: Path) -> None:
+    """One file name in CP932 on an old share stopped the whole job with a stack trace."""
+    folder = os.fsencode(base / "source" / "規程")
+    for name in ("運賃.txt".encode("cp932"), b"\x81.txt"):
+        with open(os.path.join(folder, name), "wb") as file:  # noqa: PTH118, PTH123 - bytes
+            file.write("片道の運賃は百円である。".encode())
+    assert run(base).failures == ()
+    assert {doc_id for doc_id, text in found(base, "片道の運賃") if "百円" in text} == {
+        "規程/運賃.txt",
+        r"規程/\x81.txt",
+    }
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*", "", "**x"])
+def test_a_pattern_that_is_none_is_refused(base: Path, pattern: str) -> None:
+    """A stack trace for a slip in the recipe."""
+    source = {"path": "source", "access": ["everyone"], "include": [pattern]}
+    with pytest.raises(RecipeError, match="include"):
+        run(base, recipe(sources=[source]))
+
+
+@pytest.mark.parametrize(
+    "line", ['{"_id": "1", "text": "規程"}'.encode("cp932"), rb'{"_id": "1", "text": "\ud83d"}']
+)
+def test_a_corpus_with_broken_characters_names_the_line(base: Path, line: bytes) -> None:
+    """A stack trace in the middle of a build."""
+    corpus = base / "corpus.jsonl"
+    corpus.write_bytes(b'{"_id": "0", "text": "a"}\n' + line + b"\n")
+    with pytest.raises(RecipeError, match="2 行目"):
+        list(CorpusSource(corpus).items())
 
 
 def test_a_link_out_of_the_folder_is_not_followed(base: Path) -> None:
