@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evals.dataset import open_dataset
 from evals.indexes import searcher_for
+from evals.measures import per_query
 from evals.report import per_query_lines, table, to_json, write
 from evals.runner import evaluate
 from ragjp.cli.arguments import positive
@@ -45,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     dataset = open_dataset(arguments.dataset)
     split = dataset.read(arguments.split).first(arguments.limit)
+    per_query(
+        {}, {}
+    )  # say now, not after an hour of searching, that the measures are not installed
     with (
         ProgressDisplay() as progress,
         searcher_for(dataset, arguments.recipe, progress=progress) as engine,

@@ -10,6 +10,7 @@ from evals.command import add_arguments, run
 from evals.dataset import DatasetError, open_dataset
 from evals.indexes import index_name
 from ragjp.config import Recipe, cache_folder
+from ragjp.errors import MissingExtra
 
 CORPUS = {
     "休暇": "年次有給休暇は、入社から六か月の継続勤務の後に十日を与える。",
@@ -121,6 +122,16 @@ def test_fitting_prints_a_recipe_and_refuses_what_is_measured(
     printed = capsys.readouterr().out
     assert "質問 3 件" in printed
     assert printed.count("dense_weight = ") == 3
+
+
+def test_a_missing_extra_is_said_before_any_work(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It used to be said after every question had been searched."""
+    monkeypatch.setitem(sys.modules, "ir_measures", None)
+    with pytest.raises(MissingExtra, match="eval"):
+        evaluate(str(toy), "--recipe", str(toy.parent / "toy.toml"))
+    assert not (cache_folder() / "evals").exists()
 
 
 def test_importing_evals_is_light() -> None:
