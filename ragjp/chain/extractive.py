@@ -65,8 +65,8 @@ class _Wanted:
         if asked.years:
             named.append(bool(asked.years & years_in(evidence.text)))
         total = sum(self.weights.values()) + self.exact * len(named)
-        if total == 0:
-            return 1.0
+        if total == 0:  # nothing is asked that could be found
+            return 0.0
         words = sum(weight * evidence.credit(word) for word, weight in self.weights.items())
         return (words + self.exact * sum(named)) / total
 

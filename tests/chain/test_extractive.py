@@ -120,6 +120,14 @@ def test_another_view_gets_no_answer(office: Library, reader: WordReader) -> Non
     assert supporting_hits(question, ranking, pages=office, view=guest, words=reader) == []
 
 
+@pytest.mark.parametrize("question", ["。", "？", "いくらですか。", "\0"])
+def test_a_question_without_a_word_is_refused(
+    question: str, office: Library, reader: WordReader
+) -> None:
+    """Where there was nothing to cover, everything counted as covered: any sentence was the answer."""
+    assert ask(question, office, reader) is None
+
+
 def test_nothing_retrieved_is_no_answer(office: Library, reader: WordReader) -> None:
     """Guards against an empty ranking that breaks the answer."""
     assert ask("日当はいくらですか", office, reader, View.of("guest")) is None
