@@ -158,7 +158,7 @@ class Engine:
         Raises
         ------
         RequestError
-            When the query is empty or too long, or k is out of range.
+            When the query is empty, too long or no Unicode, or k is out of range.
         """
         return self.search_all(query, view=view, k=k, rankings=(ranking,))[ranking]
 
@@ -236,21 +236,24 @@ class Engine:
         order = np.lexsort((found.rows, -scores)).astype(np.int64)
         if name == "bm25":
             order = order[scores[order] > 0]
+        final = scores[order]
         maxsim = np.full(len(found.rows), np.nan, dtype=np.float32)
+        if name != "reranked":
+            return order, final, maxsim
         store = snapshot.tokens
         settings = self.recipe.rerank
-        if name != "reranked" or store is None or not len(question.tokens) or not settings.maxsim:
-            return order, scores[order], maxsim
-        reranked = rerank(scores[order], found.rows[order], question.tokens, store, settings)
-        maxsim[order] = reranked.maxsim
-        order, final = order[reranked.order], reranked.scores
+        if store is not None and len(question.tokens) and settings.maxsim:
+            reranked = rerank(final, found.rows[order], question.tokens, store, settings)
+            maxsim[order] = reranked.maxsim
+            order, final = order[reranked.order], reranked.scores
         if settings.mmr_lambda < 1.0:
             head = order[: settings.depth]
             vectors = snapshot.vectors[found.rows[head]].astype(np.float32)
             chosen = mmr_order(
                 normalise(final[: len(head)]), vectors, settings.mmr_lambda, min(k, len(head))
             )
-            order, final = head[chosen], final[chosen]
+            order = np.concatenate([head[chosen], order[len(head) :]])
+            final = np.concatenate([final[chosen], final[len(head) :]])
         return order, final, maxsim
 
     def page_text(self, doc_id: str, page: int, *, view: View) -> str:
@@ -330,6 +333,13 @@ def _check_request(query: str, k: int) -> None:
             f"質問が長すぎます（{len(query)} 文字）。{MAX_QUERY_CHARS} 文字までに縮めてください。",
             code="query_too_long",
         )
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"質問の {error.start + 1} 文字目が壊れています。入力し直してください。",
+            code="query_not_unicode",
+        ) from error
     if not 1 <= k <= MAX_K:
         raise RequestError(
             f"件数 {k} は指定できません。1 から {MAX_K} までにしてください。", code="k_out_of_range"

@@ -15,7 +15,7 @@ import pytest
 from ragjp.config import Recipe, parse_recipe
 from ragjp.encoders import load_encoder
 from ragjp.engine import Engine
-from ragjp.errors import IndexMismatch, IndexMissing, RecipeError
+from ragjp.errors import IndexMismatch, IndexMissing, RecipeError, RequestError
 from ragjp.index.check import check
 from ragjp.japanese.terms import Analyzer
 from ragjp.jobs import build as build_module
@@ -339,6 +339,35 @@ def test_a_hidden_document_changes_nothing_that_others_see(base: Path) -> None:
         assert engine.document_count(view=View.of("group:役員")) >= 8
         for query, hits in alone.items():
             assert engine.search(query, view=EVERYONE).hits == hits
+
+
+@pytest.mark.parametrize("rerank", [{"maxsim": False}, {}, {"depth": 2}])
+def test_mmr_works_without_late_interaction_and_gives_k_hits(
+    base: Path, rerank: dict[str, object]
+) -> None:
+    """MMR was skipped in silence without MaxSim, and gave no more hits than the reranking depth."""
+    for number in range(5):
+        (base / "source" / f"写し{number}.md").write_text(
+            "# 宿泊料\n\n宿泊料は旅費規程による。\n", encoding="utf-8"
+        )
+    into = base / "index"
+    build(recipe(rerank={**rerank, "mmr_lambda": 0.3}), base=base, into=into)
+    with Engine.open(into) as engine:
+        hits = engine.search("宿泊料", view=EVERYONE, k=6).hits
+    assert len({hit.chunk_id for hit in hits}) == 6
+    if "depth" not in rerank:
+        assert hits[0].text != hits[1].text
+
+
+def test_half_a_character_is_refused_in_words(base: Path) -> None:
+    """A lone surrogate in a question ended in a UnicodeEncodeError."""
+    run(base)
+    with (
+        Engine.open(base / "index") as engine,
+        pytest.raises(RequestError, match="3 文字目") as raised,
+    ):
+        engine.search("日当\ud83d", view=EVERYONE)
+    assert raised.value.code == "query_not_unicode"
 
 
 def test_progress_reaches_its_total(base: Path) -> None:
