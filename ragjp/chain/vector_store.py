@@ -11,9 +11,9 @@ import hashlib
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from langchain_core.documents import Document
@@ -22,7 +22,7 @@ from langchain_core.vectorstores import VectorStore
 
 from ragjp.chain.embeddings import RagjpEmbeddings
 from ragjp.chain.privacy import disable_tracing
-from ragjp.errors import AccessDenied, RequestError
+from ragjp.errors import AccessDenied, IndexCorrupt, RequestError
 from ragjp.index.reader import Snapshot
 from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.terms import FIELDS, Analyzer
@@ -32,6 +32,7 @@ from ragjp.types import Document as Source
 
 FORMAT = "langchain"
 _TEXT_PAGE, _METADATA_PAGE = 1, 2
+Result = TypeVar("Result")
 
 disable_tracing()
 
@@ -53,7 +54,7 @@ class RagjpVectorStore(VectorStore):
     Raises
     ------
     IndexMismatch
-        When the folder's index was built with another encoder or dictionary.
+        When the folder's index was built with another encoder.
     """
 
     def __init__(
@@ -68,10 +69,19 @@ class RagjpVectorStore(VectorStore):
         self._manifest = Manifest(
             self._analyzer.fingerprint, encoder.fingerprint, encoder.name, encoder.dim, 0, FIELDS
         )
-        with IndexWriter(self.path, self._manifest):
-            pass
+        with IndexWriter(self.path, self._manifest) as writer:
+            if writer.is_analysis_stale():
+                self._analyse_again(writer)
         self._swap = threading.Lock()
         self._snapshot = Snapshot(self.path)
+
+    def _analyse_again(self, writer: IndexWriter) -> None:
+        """Give every text the terms of the dictionary and folding installed here, as a build does."""
+        texts = [
+            "\n".join(filter(None, (one.context, one.text))) for one in writer.current_chunks()
+        ]
+        terms = [self._analyzer.terms(text) for text in texts]
+        writer.merge({field: [one[field] for one in terms] for field in FIELDS})
 
     @property
     def embeddings(self) -> Embeddings:
@@ -92,7 +102,8 @@ class RagjpVectorStore(VectorStore):
         Raises
         ------
         RequestError
-            ``ids_mismatch`` when there are not as many ids as documents; ``metadata_not_json`` when metadata cannot be stored.
+            ``ids_mismatch`` when there are not as many ids as documents; ``metadata_not_json``, ``text_empty`` and
+            ``text_not_unicode`` when one cannot be stored.
         AccessDenied
             When an id belongs to a document that this store's view may not read.
         """
@@ -168,19 +179,34 @@ class RagjpVectorStore(VectorStore):
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, **kwargs: object
     ) -> list[Document]:
-        """Return the ``k`` documents nearest to a vector of length 1."""
+        """Return the ``k`` documents nearest to a vector of length 1.
+
+        Raises
+        ------
+        RequestError
+            ``vector_size`` when it is not as wide as those of the store.
+        """
         vector = np.asarray(embedding, dtype=np.float32)
+        if vector.shape != (self._manifest.dim,):
+            raise RequestError(
+                f"ベクトルの大きさ {vector.shape} が索引の {self._manifest.dim} と違います。同じモデルで作ってください。",
+                code="vector_size",
+            )
         return [document for document, _ in self._nearest(vector, k)]
 
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: object
     ) -> list[Document]:
         """Return ``k`` of the ``fetch_k`` nearest documents, chosen so that they do not all say the same."""
-        snapshot = self._current()
-        rows, scores = self._search(snapshot, self._query(query), fetch_k)
-        vectors = snapshot.vectors[rows].astype(np.float32)
-        order = mmr_order(scores, vectors, lambda_mult, k)
-        return self._documents(snapshot, [rows[place] for place in order])
+        vector = self._query(query)
+
+        def choose(snapshot: Snapshot) -> list[Document]:
+            rows, scores = self._search(snapshot, vector, fetch_k)
+            vectors = snapshot.vectors[rows].astype(np.float32)
+            order = mmr_order(scores, vectors, lambda_mult, k)
+            return self._documents(snapshot, [rows[place] for place in order])
+
+        return self._read(choose)
 
     def _select_relevance_score_fn(self) -> Any:  # noqa: ANN401 - LangChain's own annotation is not exported
         return _relevance
@@ -190,10 +216,22 @@ class RagjpVectorStore(VectorStore):
         return vector
 
     def _nearest(self, vector: FloatArray, k: int) -> list[tuple[Document, float]]:
+        def load(snapshot: Snapshot) -> list[tuple[Document, float]]:
+            rows, scores = self._search(snapshot, vector, k)
+            documents = self._documents(snapshot, rows)
+            return list(zip(documents, map(float, scores), strict=True))
+
+        return self._read(load)
+
+    def _read(self, read: Callable[[Snapshot], Result]) -> Result:
+        """Read one generation; the next one when a merge meanwhile forgot what it pointed at."""
         snapshot = self._current()
-        rows, scores = self._search(snapshot, vector, k)
-        documents = self._documents(snapshot, rows)
-        return list(zip(documents, map(float, scores), strict=True))
+        try:
+            return read(snapshot)
+        except (AccessDenied, IndexCorrupt):
+            if snapshot.is_current():
+                raise
+            return read(self._current())
 
     def _search(
         self, snapshot: Snapshot, vector: FloatArray, k: int
@@ -264,6 +302,17 @@ def _new_document(name: str, document: Document, access: Iterable[str]) -> NewDo
             code="metadata_not_json",
         ) from error
     text = document.page_content
+    if not text:
+        raise RequestError(
+            f"文書「{name}」の本文が空です。本文のある文書だけを渡してください。", code="text_empty"
+        )
+    try:
+        "".join((name, metadata, text)).encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"文書「{name!r}」に壊れた文字があります。文字を直してから渡してください。",
+            code="text_not_unicode",
+        ) from error
     content = hashlib.sha256(f"{metadata}\x00{text}".encode()).hexdigest()
     return NewDocument(
         Source(name, "", (Page(_TEXT_PAGE, text), Page(_METADATA_PAGE, metadata)), FORMAT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 
+from ragjp.chain import vector_store
 from ragjp.chain.embeddings import RagjpEmbeddings
 from ragjp.chain.vector_store import RagjpVectorStore
 from ragjp.encoders.hashing import HashingEncoder
 from ragjp.errors import AccessDenied, RequestError
 from ragjp.index.check import check
-from ragjp.types import View
+from ragjp.index.reader import Snapshot
+from ragjp.japanese.terms import FIELDS, Analyzer
+from ragjp.types import Chunk, View
 
 STAFF = View.of("staff")
 
@@ -85,6 +88,55 @@ def test_the_store_survives_reopening_and_passes_the_index_check(tmp_path: Path)
     assert check(tmp_path).problems == ()
 
 
+def test_a_merge_during_a_search_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer's merge between the search and the loading of what it found ended in "the index is damaged"."""
+    store, other = open_store(tmp_path), open_store(tmp_path)
+    store.add_texts(["出張の日当", "出張の宿泊料"], ids=["a", "b"])
+    chunks, merged = Snapshot.chunks, []
+
+    def merge_first(snapshot: Snapshot, rows: Sequence[int]) -> list[Chunk]:
+        if not merged:
+            merged.append(True)
+            monkeypatch.setattr(vector_store, "_tidy", lambda writer: writer.merge())
+            other.delete(["a"])
+        return chunks(snapshot, rows)
+
+    monkeypatch.setattr(Snapshot, "chunks", merge_first)
+    assert [document.id for document in store.similarity_search("出張の日当")] == ["b"]
+    merged.clear()
+    other.add_texts(["出張の日当"], ids=["a"])
+    assert [document.id for document in store.max_marginal_relevance_search("日当")] == ["b"]
+    store.close()
+    other.close()
+
+
+def test_a_newer_dictionary_gives_new_terms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts added after an upgrade had other terms than those before it, under the name of the old dictionary."""
+    store = open_store(tmp_path)
+    store.add_texts(["出張の日当"], ids=["a"])
+    store.close()
+
+    class Newer(Analyzer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fingerprint = "newer"
+
+        def terms(self, text: str) -> dict[str, list[str]]:
+            return {field: [text] for field in FIELDS}
+
+    monkeypatch.setattr(vector_store, "Analyzer", Newer)
+    again = open_store(tmp_path)
+    snapshot = Snapshot(tmp_path)
+    assert snapshot.meta["analyzer"] == "newer"
+    assert snapshot.fields()["lemma"][0].find(["出張の日当"]).tolist() == [0]
+    assert check(tmp_path).problems == ()
+    again.close()
+
+
 def test_scores_are_cosines_and_mmr_avoids_the_same_text_twice(tmp_path: Path) -> None:
     """Guards against distances handed out as similarities, and an MMR search that is a plain one."""
     store = open_store(tmp_path)
@@ -111,6 +163,13 @@ def test_what_cannot_be_stored_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as mismatch:
         store.add_documents([Document(page_content="a")], ids=["1", "2"])
     assert mismatch.value.code == "ids_mismatch"
+    for text, code in (("", "text_empty"), ("日当\ud83d", "text_not_unicode")):
+        with pytest.raises(RequestError) as unfit:
+            store.add_texts([text])
+        assert unfit.value.code == code
+    with pytest.raises(RequestError) as narrow:
+        store.similarity_search_by_vector([1.0, 0.0])
+    assert narrow.value.code == "vector_size"
     with pytest.raises(RequestError) as foreign:
         RagjpVectorStore.from_texts(["a"], DeterministicFakeEmbedding(size=4), path=tmp_path)
     assert foreign.value.code == "not_ragjp_embeddings"
