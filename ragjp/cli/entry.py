@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -116,6 +117,9 @@ def _reason(error: Exception) -> tuple[str, str, int]:
     if isinstance(error, OSError):
         where = f"{error.filename} を" if error.filename else "ファイルを"
         sentence = f"{where}扱えません（{error.strerror or error}）。権限とディスクの空きを確かめてください。"
+        return "os_error", sentence, 1
+    if isinstance(error, sqlite3.OperationalError):
+        sentence = f"索引の目録を扱えません（{error}）。権限、更新中の処理、ディスクの空きを確かめてください。"
         return "os_error", sentence, 1
     if isinstance(error, MemoryError):
         return (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ragjp.cli import commands
+from ragjp.index import writer
 
 if TYPE_CHECKING:
     from conftest import Ran, Run
@@ -211,6 +212,26 @@ def test_a_file_that_the_system_refuses(
     sentence = refused(ran, exit_code=1, code="os_error")
     assert "segments/x.npy" in sentence
     assert "No space left" in sentence
+
+
+def test_a_disk_that_fills_up_under_the_catalog(
+    ragjp_cli: Run, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk met by SQLite reported as a bug; or half of a commit kept."""
+    assert ragjp_cli("index", tiny_folder / "tiny.toml").code == 0
+    (tiny_folder / "source" / "新.txt").write_text("長い通達です。\n" * 20_000, encoding="utf-8")
+    real = writer.open_catalog
+
+    def nearly_full(index: Path, *, writable: bool = False) -> sqlite3.Connection:
+        connection = real(index, writable=writable)
+        (n_pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {n_pages + 2}")
+        return connection
+
+    monkeypatch.setattr(writer, "open_catalog", nearly_full)
+    ran = ragjp_cli("index", tiny_folder / "tiny.toml", "--json")
+    assert "full" in refused(ran, exit_code=1, code="os_error")
+    assert ragjp_cli("check", tiny_folder / "tiny").code == 0
 
 
 def test_a_bug_is_one_sentence_too_and_its_trace_is_there_on_request(
