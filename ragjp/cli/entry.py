@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from ragjp.cli import commands
@@ -46,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return INTERRUPTED
     except BrokenPipeError:
-        # Who was reading has left: say nothing, and let the interpreter's own last flush go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()  # who was reading has left: say nothing
         return PIPE_CLOSED
     except Exception as error:
         return _failed(error, arguments)
@@ -100,11 +100,21 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     if "--traceback" in arguments:
         traceback.print_exception(error)
     code, sentence, exit_code = _reason(error)
-    if "--json" in arguments:
-        commands.write_json({"error": {"code": code, "message": sentence}})
+    try:
+        if "--json" in arguments:
+            commands.write_json({"error": {"code": code, "message": sentence}})
         sys.stdout.flush()
+    except (
+        OSError
+    ):  # nobody reads it, or its disk is full: standard error still says what went wrong
+        _abandon_stdout()
     sys.stderr.write(sentence + "\n")
     return exit_code
+
+
+def _abandon_stdout() -> None:
+    """Let what is still to be written to standard output, by the interpreter's own last flush too, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reason(error: Exception) -> tuple[str, str, int]:
@@ -136,6 +146,9 @@ def _reason(error: Exception) -> tuple[str, str, int]:
 
 def _write_utf8() -> None:
     """Write Japanese whatever the locale says; what cannot be written is escaped, not an error."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this process
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -164,7 +164,13 @@ def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
         When it is of another format version.
     """
     path = catalog_path(index)
-    if not path.is_file():
+    try:
+        exists = path.is_file()
+    except PermissionError as error:
+        raise IndexUnreadable(
+            f"索引 {index} を見る権限がありません。フォルダーの権限を確かめてください。"
+        ) from error
+    if not exists:
         raise IndexMissing(
             f"{index} に索引がありません。フォルダー名を確かめるか、ragjp index レシピ.toml で作ってください。"
         )

@@ -268,6 +268,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     """Which file the catalog is: an index that was deleted and built anew counts its generations from 0 again."""
     try:
         found = catalog_path(path).stat()
-    except FileNotFoundError:
+    except OSError:  # open_catalog says what is wrong
         return None
     return found.st_dev, found.st_ino

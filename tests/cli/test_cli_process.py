@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,36 @@ def test_a_reader_that_leaves_early_is_no_error(
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    ("query", "redirection", "exit_code", "n_lines"),
+    [
+        ("日当", ">/dev/full", 1, 1),  # the disk is full
+        ("", ">/dev/full", 2, 1),  # and there is an error to report too
+        ("日当", ">&-", 0, 0),  # no standard output at all
+        ("", ">&-", 2, 1),
+    ],
+)
+def test_what_cannot_be_written_is_one_sentence(
+    query: str,
+    redirection: str,
+    exit_code: int,
+    n_lines: int,
+    environment: dict[str, str],
+    tiny_index: Path,
+) -> None:
+    """An error that could not be written to standard output ended in two stack traces."""
+    command = shlex.join(map(str, ragjp("search", tiny_index, query, "--json")))
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {redirection}"],
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (exit_code, n_lines), done.stderr
 
 
 def test_progress_off_a_terminal_is_a_line_each_tenth(capsys: pytest.CaptureFixture[str]) -> None:

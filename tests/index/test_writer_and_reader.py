@@ -309,13 +309,14 @@ def test_an_open_reader_neither_stops_the_writer_nor_misses_what_it_wrote(tmp_pa
         assert visible(reader)["a.md"] == f"版 {number}"
 
 
-@pytest.mark.parametrize("name", ["catalog.sqlite", "segments/00000001/vectors.npy"])
+@pytest.mark.parametrize("name", [".", "catalog.sqlite", "segments/00000001/vectors.npy"])
 def test_what_may_not_be_read_is_not_called_damaged(open_folder: Path, name: str) -> None:
     """Somebody without the right to read was told to build the index anew."""
-    build_toy(open_folder, batch_of(TEXTS))
-    (open_folder / name).chmod(0o000)
+    index = build_toy(open_folder / "index", batch_of(TEXTS))
+    (index / name).chmod(0o000)
     with read_only(open_folder), pytest.raises(IndexUnreadable, match="権限"):
-        Snapshot(open_folder)
+        Snapshot(index)
+    (index / name).chmod(0o755)
 
 
 def test_a_busy_catalog_is_not_called_damaged(
