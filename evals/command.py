@@ -16,6 +16,7 @@ from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
 from ragjp.config import cache_folder
 from ragjp.errors import RequestError
+from ragjp.jobs.sources import REPORT_NAME
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
         searcher_for(dataset, arguments.recipe, progress=progress) as engine,
     ):
         report = evaluate(split, engine, answers=arguments.answers, progress=progress)
+        textless = unindexed(engine.path)
     print(table(report))
+    if textless:
+        print(
+            f"\n文字がなく、索引に入らなかった文書 {textless} 件。これが正解の質問は外れと数えています。"
+        )
     written = _write(
         arguments.json,
         report=to_json(report),
@@ -63,6 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"\n質問ごとの結果: {written}")
     return 0
+
+
+def unindexed(index: Path) -> int:
+    """Count the documents that the index's last build could not take."""
+    listed = index / REPORT_NAME
+    return len(listed.read_text(encoding="utf-8").splitlines()) if listed.exists() else 0
 
 
 def _write(chosen: Path | None, report: object, lines: Iterable[str], name: str) -> Path:

@@ -137,7 +137,8 @@ def build_corpus(
     Raises
     ------
     RagjpError
-        When a document of the corpus could not be indexed: its questions could not be answered, and figures would not say why.
+        When a document of the corpus could not be indexed for another reason than that it holds no text. Empty pages are
+        part of real corpora: they stay in the index's report, and a question whose gold page is empty counts as missed.
     """
     from ragjp.jobs.build import build
     from ragjp.jobs.sources import CorpusSource
@@ -147,10 +148,11 @@ def build_corpus(
     report = build(
         recipe, base=dataset.path, into=folder, sources=[CorpusSource(corpus)], progress=progress
     )
-    if report.failures:
-        first = report.failures[0]
+    failures = [failure for failure in report.failures if failure.code != "no_text"]
+    if failures:
+        first = failures[0]
         raise RagjpError(
-            f"{corpus} の文書 {len(report.failures)} 件を索引にできませんでした"
+            f"{corpus} の文書 {len(failures)} 件を索引にできませんでした"
             f"（最初は「{first.doc_id}」: {first.sentence}）。文書を直してからやり直してください。",
             code="corpus_incomplete",
         )
