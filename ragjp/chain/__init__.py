@@ -23,7 +23,7 @@ _HOME = {
     "Searcher": "ports",
     "Searching": "events",
     "TermStatistics": "ports",
-    "answer_chain": "answer",
+    "answer_chain": "runnable",
     "check_citations": "grounding",
     "extract_answer": "extractive",
     "make_llm": "llm",

@@ -1,7 +1,7 @@
 """From a question to an answer: retrieve → prompt → LLM → checked citations, or retrieve → sentences cut from the sources.
 
-The steps are LangChain runnables composed in :func:`answer_chain`; :class:`Answerer` runs the same steps and tells what happens
-as it happens.
+The steps are methods of :class:`Answerer`. :func:`ragjp.chain.runnable.answer_chain` composes them as LangChain runnables;
+:meth:`Answerer.stream` runs the same steps and tells what happens as it happens.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ragjp.chain.completion import OPENING, STOP, completion_prompt
@@ -32,6 +32,44 @@ if TYPE_CHECKING:
 K = 10
 
 EXTRACTIVE = "extractive"
+FALLEN_BACK = "（LLM サーバーが答えられなかったため、文書の文をそのまま示します。）"
+
+
+class Clock:
+    """Milliseconds of each stage, and of the whole."""
+
+    def __init__(self) -> None:
+        self._started = self._lapped = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Charge the time since the last lap to a stage."""
+        now = time.perf_counter()
+        self._laps[stage] = 1000 * (now - self._lapped)
+        self._lapped = now
+
+    def first(self, event: str) -> None:
+        """Note when something first happened, counted from the question."""
+        self._laps.setdefault(event, 1000 * (time.perf_counter() - self._started))
+
+    def timings(self) -> dict[str, float]:
+        """Milliseconds by stage, and ``total``."""
+        return {**self._laps, "total": 1000 * (time.perf_counter() - self._started)}
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A question on its way through the steps; each step returns it with more in it."""
+
+    question: str
+    view: View
+    clock: Clock
+    ranking: Ranking
+    #: None: nothing is sent to an LLM, the answer is cut from the passages.
+    prompt: Prompt | None = None
+    text: str = ""
+    #: Whether the LLM failed and the answer is cut from the passages instead.
+    failed: bool = False
 
 
 class Answerer:
@@ -94,79 +132,144 @@ class Answerer:
 
         When the server fails the error is raised after :class:`Retrieved`: the passages found have been handed over.
         """
-        clock = _Clock()
         yield Searching(question)
-        ranking = self._search(question, view, clock)
-        yield Retrieved(ranking)
-        prompt = self._prompt(question, ranking, view, clock)
-        if prompt is None:
-            yield from self._extractive_events(question, ranking, view, clock)
+        journey = self.retrieve(self.begin(question, view=view))
+        yield Retrieved(journey.ranking)
+        journey = self.compose(journey)
+        if journey.prompt is None:
+            answer = self.extract(journey)
+            yield Delta(answer.text)
+            yield Finished(answer)
             return
         written: list[str] = []
         try:
-            for text in self._write(prompt):
-                clock.first("first_token")
+            for text in self._write(journey.prompt):
+                journey.clock.first("first_token")
                 written.append(text)
                 yield Delta(text)
         except LLMError as error:
-            yield Finished(self._fall_back(error, question, ranking, view, clock))
+            yield Finished(self.extract(self._failed(journey, error)))
             return
-        clock.lap("llm")
-        yield Finished(self._checked(question, "".join(written), prompt, ranking, view, clock))
+        yield Finished(self.check(self._written(journey, written)))
 
     async def astream(self, question: str, *, view: View) -> AsyncIterator[Event]:
         """Yield the same events without blocking the event loop: searching and checking run in threads."""
-        clock = _Clock()
         yield Searching(question)
-        ranking = await asyncio.to_thread(self._search, question, view, clock)
-        yield Retrieved(ranking)
-        prompt = await asyncio.to_thread(self._prompt, question, ranking, view, clock)
-        if prompt is None:
-            for event in await asyncio.to_thread(
-                lambda: list(self._extractive_events(question, ranking, view, clock))
-            ):
-                yield event
+        journey = await asyncio.to_thread(self.retrieve, self.begin(question, view=view))
+        yield Retrieved(journey.ranking)
+        journey = await asyncio.to_thread(self.compose, journey)
+        if journey.prompt is None:
+            answer = await asyncio.to_thread(self.extract, journey)
+            yield Delta(answer.text)
+            yield Finished(answer)
             return
         written: list[str] = []
         try:
-            async for text in self._awrite(prompt):
-                clock.first("first_token")
+            async for text in self._awrite(journey.prompt):
+                journey.clock.first("first_token")
                 written.append(text)
                 yield Delta(text)
         except LLMError as error:
-            answer = await asyncio.to_thread(self._fall_back, error, question, ranking, view, clock)
-            yield Finished(answer)
+            yield Finished(await asyncio.to_thread(self.extract, self._failed(journey, error)))
             return
-        clock.lap("llm")
-        yield Finished(
-            await asyncio.to_thread(
-                self._checked, question, "".join(written), prompt, ranking, view, clock
-            )
-        )
+        yield Finished(await asyncio.to_thread(self.check, self._written(journey, written)))
 
     # ------------------------------------------------------------------------------------- steps
 
-    def _search(self, question: str, view: View, clock: _Clock) -> Ranking:
-        k = max(K, self._settings.max_passages)
-        ranking = self._searcher.search(question, view=view, k=k)
-        clock.lap("search")
-        return ranking
+    def begin(self, question: str, *, view: View) -> Journey:
+        """Set out with a question."""
+        return Journey(question, view, Clock(), Ranking(question, (), 0))
 
-    def _prompt(self, question: str, ranking: Ranking, view: View, clock: _Clock) -> Prompt | None:
-        """Return the prompt; None when there is no server to send it to, or nothing was found to put in it."""
-        if self._llm is None or not ranking.hits:
-            return None
+    def retrieve(self, journey: Journey) -> Journey:
+        """Retrieve and rerank passages that the view may read."""
+        k = max(K, self._settings.max_passages)
+        ranking = self._searcher.search(journey.question, view=journey.view, k=k)
+        journey.clock.lap("search")
+        return replace(journey, ranking=ranking)
+
+    def compose(self, journey: Journey) -> Journey:
+        """Put the passages into a prompt; none when there is no server to send it to, or nothing to put in it."""
+        if self._llm is None or not journey.ranking.hits:
+            return journey
         if self._settings.style == "completion":
-            prompt = self._completion(question, ranking, view)
+            prompt = self._completion(journey.question, journey.ranking, journey.view)
         else:
             prompt = chat_prompt(
-                question,
-                ranking.hits,
+                journey.question,
+                journey.ranking.hits,
                 max_passages=self._settings.max_passages,
                 budget=self._settings.prompt_tokens,
             )
-        clock.lap("prompt")
-        return prompt
+        journey.clock.lap("prompt")
+        return replace(journey, prompt=prompt)
+
+    def write(self, journey: Journey) -> Journey:
+        """Have the LLM write. Raises LLMError unless falling back was asked for."""
+        assert journey.prompt is not None
+        try:
+            return self._written(journey, list(self._write(journey.prompt)))
+        except LLMError as error:
+            return self._failed(journey, error)
+
+    async def awrite(self, journey: Journey) -> Journey:
+        """Have the LLM write without blocking the event loop; see :meth:`write`."""
+        assert journey.prompt is not None
+        try:
+            return self._written(journey, [text async for text in self._awrite(journey.prompt)])
+        except LLMError as error:
+            return self._failed(journey, error)
+
+    def check(self, journey: Journey) -> Answer:
+        """Keep the citations whose quotes stand on their pages; without any left there is no answer."""
+        if journey.prompt is None:
+            return self.extract(journey)
+        hits = [passage.hit for passage in journey.prompt.passages]
+        citing = check_citations(
+            journey.text, hits, pages=self._pages, view=journey.view, words=self._words
+        )
+        journey.clock.lap("check")
+        return Answer(
+            question=journey.question,
+            text=citing.text,
+            status="answered" if citing.citations else "no_answer",
+            citations=citing.citations,
+            ranking=journey.ranking,
+            timings_ms=journey.clock.timings(),
+            written_by=self._settings.model,
+        )
+
+    def extract(self, journey: Journey) -> Answer:
+        """Answer with sentences cut from the passages, or say that there is none."""
+        found = extract_answer(
+            journey.question,
+            journey.ranking,
+            pages=self._pages,
+            view=journey.view,
+            words=self._words,
+            statistics=self._statistics,
+        )
+        journey.clock.lap("extract")
+        text = found.text if found else NOT_FOUND
+        return Answer(
+            question=journey.question,
+            text=f"{FALLEN_BACK}\n{text}" if journey.failed else text,
+            status="answered" if found else "no_answer",
+            citations=found.citations if found else (),
+            ranking=journey.ranking,
+            timings_ms=journey.clock.timings(),
+            written_by=EXTRACTIVE,
+        )
+
+    def _written(self, journey: Journey, pieces: list[str]) -> Journey:
+        journey.clock.lap("llm")
+        return replace(journey, text="".join(pieces))
+
+    def _failed(self, journey: Journey, error: LLMError) -> Journey:
+        """Go on without the LLM where that was asked for; raise what it failed with otherwise."""
+        if not self._fallback:
+            raise error
+        journey.clock.lap("llm")
+        return replace(journey, prompt=None, failed=True)
 
     def _completion(self, question: str, ranking: Ranking, view: View) -> Prompt | None:
         hits = supporting_hits(
@@ -221,107 +324,8 @@ class Answerer:
     def _opening(self) -> str:
         return OPENING if self._settings.style == "completion" else ""
 
-    def _checked(
-        self,
-        question: str,
-        text: str,
-        prompt: Prompt,
-        ranking: Ranking,
-        view: View,
-        clock: _Clock,
-    ) -> Answer:
-        hits = [passage.hit for passage in prompt.passages]
-        citing = check_citations(text, hits, pages=self._pages, view=view, words=self._words)
-        clock.lap("check")
-        return Answer(
-            question=question,
-            text=citing.text,
-            status="answered" if citing.citations else "no_answer",
-            citations=citing.citations,
-            ranking=ranking,
-            timings_ms=clock.timings(),
-            written_by=self._settings.model,
-        )
-
-    def _extractive_events(
-        self, question: str, ranking: Ranking, view: View, clock: _Clock
-    ) -> Iterator[Event]:
-        answer = self._extract(question, ranking, view, clock)
-        yield Delta(answer.text)
-        yield Finished(answer)
-
-    def _extract(self, question: str, ranking: Ranking, view: View, clock: _Clock) -> Answer:
-        found = extract_answer(
-            question,
-            ranking,
-            pages=self._pages,
-            view=view,
-            words=self._words,
-            statistics=self._statistics,
-        )
-        clock.lap("extract")
-        return Answer(
-            question=question,
-            text=found.text if found else NOT_FOUND,
-            status="answered" if found else "no_answer",
-            citations=found.citations if found else (),
-            ranking=ranking,
-            timings_ms=clock.timings(),
-            written_by=EXTRACTIVE,
-        )
-
-    def _fall_back(
-        self, error: LLMError, question: str, ranking: Ranking, view: View, clock: _Clock
-    ) -> Answer:
-        if not self._fallback:
-            raise error
-        clock.lap("llm")
-        answer = self._extract(question, ranking, view, clock)
-        note = "（LLM サーバーが答えられなかったため、文書の文をそのまま示します。）"
-        return replace(answer, text=f"{note}\n{answer.text}")
-
-
-class _Clock:
-    """Milliseconds of each stage, and of the whole."""
-
-    def __init__(self) -> None:
-        self._started = self._lapped = time.perf_counter()
-        self._laps: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._laps[stage] = 1000 * (now - self._lapped)
-        self._lapped = now
-
-    def first(self, event: str) -> None:
-        """Note when something first happened, counted from the question."""
-        self._laps.setdefault(event, 1000 * (time.perf_counter() - self._started))
-
-    def timings(self) -> dict[str, float]:
-        return {**self._laps, "total": 1000 * (time.perf_counter() - self._started)}
-
 
 def _last(events: list[Event]) -> Answer:
     final = events[-1]
     assert isinstance(final, Finished)
     return final.answer
-
-
-def answer_chain(answerer: Answerer, *, view: View) -> Runnable[str, Answer]:
-    """Return the whole journey as a LangChain runnable, question in, :class:`~ragjp.types.Answer` out, for one view.
-
-    It composes with other runnables, and has ``batch`` and ``ainvoke`` like any other.
-    """
-    from langchain_core.runnables import RunnableLambda
-
-    from ragjp.chain.privacy import disable_tracing
-
-    disable_tracing()
-
-    def ask(question: str) -> Answer:
-        return answerer.answer(question, view=view)
-
-    async def ask_without_blocking(question: str) -> Answer:
-        return await answerer.aanswer(question, view=view)
-
-    return RunnableLambda(ask, afunc=ask_without_blocking, name="ragjp")

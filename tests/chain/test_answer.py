@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from ragjp.chain.answer import EXTRACTIVE, Answerer, answer_chain
+from ragjp.chain.answer import EXTRACTIVE, FALLEN_BACK, Answerer
 from ragjp.chain.events import Delta, Event, Finished, Retrieved, Searching
 from ragjp.chain.prompt import NOT_FOUND
+from ragjp.chain.runnable import answer_chain
 from ragjp.config import Answering
+from ragjp.errors import LLMError
 from ragjp.types import Answer, View
 from tests.chain.conftest import STAFF, Library, ScriptedServer
 
@@ -104,6 +107,44 @@ async def test_every_path_gives_the_same_answer(
     assert kinds(events) == kinds(list(answerer.stream(QUESTION, view=STAFF)))
 
 
+async def test_the_chains_steps_are_runnables_and_its_tokens_stream(
+    library: Library, llm_server: ScriptedServer
+) -> None:
+    """A chain that is one opaque function can neither be traced nor streamed by those who compose with it."""
+    llm_server.reply = lambda script: script.stream("国内出張の", "日当は2,500円です", "[1]。")
+    chain = answer_chain(by_server(library, llm_server), view=STAFF)
+    tokens, steps = [], set()
+    async for event in chain.astream_events(QUESTION):
+        steps.add(event["name"])
+        if event["event"] == "on_chat_model_stream":
+            tokens.append(event["data"]["chunk"].content)
+    assert {"retrieve_and_rerank", "prompt", "llm", "check_citations"} <= steps
+    assert "".join(tokens) == "国内出張の日当は2,500円です[1]。"
+
+
+async def test_the_chain_falls_back_only_when_asked_to(
+    library: Library, llm_server: ScriptedServer
+) -> None:
+    """Guards against the chain and the stream disagreeing about a server that fails."""
+    llm_server.reply = lambda script: script.send(500, "text/plain", "壊れました")
+    chain = answer_chain(by_server(library, llm_server), view=STAFF)
+    for attempt in (lambda: chain.invoke(QUESTION), lambda: asyncio.run(chain.ainvoke(QUESTION))):
+        with pytest.raises(LLMError):
+            await asyncio.to_thread(attempt)
+    forgiving = Answerer(
+        library,
+        library,
+        Answering(endpoint=llm_server.endpoint, model="scripted"),
+        statistics=None,
+        fallback=True,
+    )
+    chain = answer_chain(forgiving, view=STAFF)
+    for answer in (chain.invoke(QUESTION), await chain.ainvoke(QUESTION)):
+        assert answer.text.startswith(FALLEN_BACK)
+        assert answer.written_by == EXTRACTIVE
+        assert answer.citations
+
+
 def test_an_unsupported_answer_of_the_server_is_not_shown(
     library: Library, llm_server: ScriptedServer
 ) -> None:
@@ -174,6 +215,7 @@ def test_extractive_answers_load_no_langchain(environment: dict[str, str]) -> No
 import sys
 from ragjp.chain.answer import Answerer
 from ragjp.config import Answering
+from ragjp.errors import LLMError
 from ragjp.types import Hit, Ranking, View
 text = "日当は2,500円とする。"
 class Library:
