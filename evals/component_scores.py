@@ -28,11 +28,15 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What is fitted. BM25's two fields share 1: only their proportion decides an order."""
+    """What is fitted. BM25's two fields share 1: only their proportion decides an order.
+
+    ``dense`` is the dense ranking's share in the fusion, ``final_dense`` its share beside BM25 where MaxSim is mixed in.
+    """
 
     bigram: float
     dense: float
     maxsim: float
+    final_dense: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,12 @@ class ComponentScores:
 
     def fused(self, weights: Weights) -> Scores:
         """(N, C): what :func:`ragjp.retrieval.fusion.fuse` gives, for all questions at once; -inf where padded."""
-        bm25 = (1 - weights.bigram) * self.lemma + weights.bigram * self.bigram
-        fused = (1 - weights.dense) * _to_unit(bm25, self.valid) + weights.dense * _to_unit(
-            self.dense, self.valid
-        )
-        return np.where(self.valid, fused, -np.inf)
+        return self._mixed(weights.bigram, weights.dense)
+
+    def _mixed(self, bigram: float, dense: float) -> Scores:
+        bm25 = _to_unit((1 - bigram) * self.lemma + bigram * self.bigram, self.valid)
+        mixed = (1 - dense) * bm25 + dense * _to_unit(self.dense, self.valid)
+        return np.where(self.valid, mixed, -np.inf)
 
     def reranked(self, weights: Weights, depth: int) -> Scores:
         """(N, C): what :func:`ragjp.rerank.late_interaction.rerank` gives, for all questions at once.
@@ -76,7 +81,8 @@ class ComponentScores:
         fused = self.fused(weights)
         head = np.argsort(-fused, axis=1, kind="stable")[:, :depth]
         valid = np.take_along_axis(self.valid, head, axis=1)
-        first = _to_unit(np.take_along_axis(fused, head, axis=1), valid)
+        first_stage = self._mixed(weights.bigram, weights.final_dense)
+        first = _to_unit(np.take_along_axis(first_stage, head, axis=1), valid)
         second = _to_unit(np.take_along_axis(self.maxsim, head, axis=1), valid)
         mixed = (1 - weights.maxsim) * first + weights.maxsim * second
         final = fused - 3.0  # fused scores lie in [0, 1]: all of the tail below all of the head

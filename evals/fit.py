@@ -1,7 +1,7 @@
 """Fit the fusion weights on a training split: ``python -m evals.fit DATASET --split train --sample 2000``.
 
-Three numbers are searched for (the share of bigrams in BM25, of the dense ranking in the fusion, of MaxSim in the reranked
-score) that give the greatest mean nDCG@10 on a sample of training questions: a coarse grid, then coordinate steps that
+Four numbers are searched for (the share of bigrams in BM25, of the dense ranking in the fusion, of MaxSim in the reranked
+score, and of the dense ranking in the rest of it) that give the greatest mean nDCG@10 on a sample of training questions: a coarse grid, then coordinate steps that
 halve. Splits that are measured on (dev, valid, test) are refused.
 """
 
@@ -28,13 +28,18 @@ from ragjp.config import Recipe
 from ragjp.errors import RagjpError
 
 Objective = Literal["fused", "reranked", "both"]
-NAMES: tuple[Literal["bigram", "dense", "maxsim"], ...] = ("bigram", "dense", "maxsim")
+NAMES: tuple[Literal["bigram", "dense", "maxsim", "final_dense"], ...] = (
+    "bigram",
+    "dense",
+    "maxsim",
+    "final_dense",
+)
 TITLES: Mapping[Objective, str] = {
     "fused": "融合を最良に",
     "reranked": "再順位付けを最良に",
     "both": "両方の平均を最良に",
 }
-GRID = tuple(np.linspace(0.0, 1.0, 6).tolist())
+GRID = tuple(np.linspace(0.0, 1.0, 5).tolist())
 STEPS = (0.1, 0.05, 0.025)
 
 
@@ -108,7 +113,8 @@ def weights_of(recipe: Recipe) -> Weights:
     stage = recipe.retrieval
     both = stage.lemma_weight + stage.bigram_weight
     bigram = stage.bigram_weight / both if both else 0.0
-    return Weights(bigram, stage.dense_weight, recipe.rerank.maxsim_weight)
+    last = recipe.rerank
+    return Weights(bigram, stage.dense_weight, last.maxsim_weight, last.dense_weight)
 
 
 def as_toml(weights: Weights) -> str:
@@ -116,7 +122,8 @@ def as_toml(weights: Weights) -> str:
     return (
         "[retrieval]\n"
         f"lemma_weight = {1 - weights.bigram:.4g}\nbigram_weight = {weights.bigram:.4g}\n"
-        f"dense_weight = {weights.dense:.4g}\n\n[rerank]\nmaxsim_weight = {weights.maxsim:.4g}"
+        f"dense_weight = {weights.dense:.4g}\n\n[rerank]\nmaxsim_weight = {weights.maxsim:.4g}\n"
+        f"dense_weight = {weights.final_dense:.4g}"
     )
 
 
@@ -156,7 +163,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     print(f"{split.dataset} / {split.name}: 質問 {len(queries)} 件、nDCG@10（融合、再順位付け）")
     _show("今の重み", scores, now, depth)
     for objective, title in TITLES.items():
-        held = {} if objective != "fused" and scores.maxsim.any() else {"maxsim": now.maxsim}
+        reranks = objective != "fused" and scores.maxsim.any()
+        held = {} if reranks else {"maxsim": now.maxsim, "final_dense": now.final_dense}
         best = search(partial(value_of, scores, depth, objective), held)
         _show(title, scores, best, depth)
         print(as_toml(best) + "\n")

@@ -82,8 +82,10 @@ class Reranking(_Stage):
 
     maxsim: bool = True
     depth: int = Field(50, ge=1)
-    #: Share of MaxSim in the final score; the fused score has the rest.
-    maxsim_weight: float = Field(0.55, ge=0, le=1)
+    #: Share of MaxSim in the final score; BM25 and the dense ranking, normalised and summed, have the rest.
+    maxsim_weight: float = Field(0.5, ge=0, le=1)
+    #: Share of the dense ranking in that rest. Less than in the fusion: MaxSim knows most of what the dense vector knows.
+    dense_weight: float = Field(0.1, ge=0, le=1)
     #: 1.0 switches MMR off; lower values trade relevance for diversity.
     mmr_lambda: float = Field(1.0, ge=0, le=1)
 

@@ -22,7 +22,7 @@ from ragjp.japanese.terms import Analyzer
 from ragjp.rerank.late_interaction import rerank
 from ragjp.rerank.mmr_cpu import mmr_order
 from ragjp.retrieval.candidates import Candidates, Question, find_candidates
-from ragjp.retrieval.fusion import normalise
+from ragjp.retrieval.fusion import fuse, normalise
 from ragjp.types import Answer, Encoder, FloatArray, Hit, IntArray, Ranking, View
 
 if TYPE_CHECKING:
@@ -243,7 +243,10 @@ class Engine:
         store = snapshot.tokens
         settings = self.recipe.rerank
         if store is not None and len(question.tokens) and settings.maxsim:
-            reranked = rerank(final, found.rows[order], question.tokens, store, settings)
+            first_stage = fuse(found.bm25, found.dense, settings.dense_weight)[order]
+            reranked = rerank(
+                final, first_stage, found.rows[order], question.tokens, store, settings
+            )
             maxsim[order] = reranked.maxsim
             order, final = order[reranked.order], reranked.scores
         if settings.mmr_lambda < 1.0:

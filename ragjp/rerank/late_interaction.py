@@ -1,4 +1,4 @@
-"""The second order: MaxSim over the best fused candidates, mixed with the fused score."""
+"""The second order: MaxSim over the best fused candidates, mixed with their first-stage scores."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ class Reranked:
 
 def rerank(
     fused: FloatArray,
+    first_stage: FloatArray,
     rows: IntArray,
     query_tokens: FloatArray,
     store: TokenStore,
     settings: Reranking,
 ) -> Reranked:
-    """Reorder the first ``settings.depth`` candidates by ``(1 - w) * fused + w * maxsim``, both normalised over them.
+    """Reorder the first ``settings.depth`` candidates by ``(1 - w) * first_stage + w * maxsim``, both normalised over them.
 
     Parameters
     ----------
     fused
-        (C,) float32, best first.
+        (C,) float32, best first: decides which candidates are reranked.
+    first_stage
+        (C,) float32, what MaxSim is mixed with: BM25 and dense with ``settings.dense_weight``.
     rows
         (C,) int64, the candidates' rows in the token store.
     query_tokens
@@ -52,7 +55,7 @@ def rerank(
     packed = store.take(rows[:depth])
     scores = maxsim_int8(query_tokens, packed.codes, packed.scales, packed.offsets)
     weight = settings.maxsim_weight
-    mixed = (1 - weight) * normalise(fused[:depth]) + weight * normalise(scores)
+    mixed = (1 - weight) * normalise(first_stage[:depth]) + weight * normalise(scores)
     head = np.argsort(-mixed, kind="stable")
     tail = np.arange(depth, len(rows))
     # The tail keeps its distances and hangs from the last reranked score, so that scores never rise down the list.

@@ -121,7 +121,7 @@ def test_fitting_prints_a_recipe_and_refuses_what_is_measured(
     assert main([*options, "--sample", "3"]) == 0
     printed = capsys.readouterr().out
     assert "質問 3 件" in printed
-    assert printed.count("dense_weight = ") == 3
+    assert printed.count("dense_weight = ") == 6
 
 
 def test_a_missing_extra_is_said_before_any_work(

@@ -38,13 +38,19 @@ def random_scores(rng: np.random.Generator, counts: list[int]) -> ComponentScore
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10_000), counts=st.lists(st.integers(0, WIDTH), min_size=1, max_size=4),
-       bigram=share, dense=share, maxsim=share, depth=st.integers(1, 15))  # fmt: skip
+       bigram=share, dense=share, maxsim=share, final=share, depth=st.integers(1, 15))  # fmt: skip
 def test_many_questions_at_once_are_fused_and_reranked_as_the_product_does(
-    seed: int, counts: list[int], bigram: float, dense: float, maxsim: float, depth: int
+    seed: int,
+    counts: list[int],
+    bigram: float,
+    dense: float,
+    maxsim: float,
+    final: float,
+    depth: int,
 ) -> None:
     """Guards against weights fitted for another formula than the one that is searched with."""
     scores = random_scores(np.random.default_rng(seed), counts)
-    weights = Weights(bigram, dense, maxsim)
+    weights = Weights(bigram, dense, maxsim, final)
     fused, reranked = scores.fused(weights), scores.reranked(weights, depth)
     for number, count in enumerate(counts):
         bm25 = (1 - bigram) * scores.lemma[number, :count] + bigram * scores.bigram[number, :count]
@@ -67,10 +73,13 @@ def test_reranking_gives_the_scores_of_the_product() -> None:
     tokens = rng.standard_normal((WIDTH, 8)).astype(np.float32)
     tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
     store = TokenStore([quantise(tokens, np.arange(WIDTH + 1))])
-    weights = Weights(0.4, 0.3, 0.6)
+    weights = Weights(0.4, 0.3, 0.6, 0.1)
     fused = scores.fused(weights)[0].astype(np.float32)
     order = np.argsort(-fused, kind="stable")
-    done = rerank(fused[order], order, tokens[:2], store, Reranking(depth=7, maxsim_weight=0.6))
+    bm25 = (0.6 * scores.lemma + 0.4 * scores.bigram)[0].astype(np.float32)
+    first_stage = fuse(bm25, scores.dense[0].astype(np.float32), 0.1)
+    chosen = Reranking(depth=7, maxsim_weight=0.6, dense_weight=0.1)
+    done = rerank(fused[order], first_stage[order], order, tokens[:2], store, chosen)
     scores.maxsim[0, order] = np.nan_to_num(done.maxsim)
     ours = scores.reranked(weights, 7)[0]
     assert np.array_equal(np.argsort(-ours, kind="stable"), order[done.order])
@@ -83,7 +92,7 @@ def test_reranking_gives_the_scores_of_the_product() -> None:
 def test_the_value_is_ndcg_of_the_folded_units(seed: int, counts: list[int]) -> None:
     """Guards against a search that climbs another measure than the one reported."""
     scores = random_scores(np.random.default_rng(seed), counts)
-    fused = scores.fused(Weights(0.5, 0.5, 0.5))
+    fused = scores.fused(Weights(0.5, 0.5, 0.5, 0.5))
     expected = []
     for number, count in enumerate(counts):
         units: dict[str, float] = {}
@@ -100,11 +109,11 @@ def test_the_search_finds_a_smooth_maximum_and_leaves_what_is_held() -> None:
     def value(weights: Weights) -> float:
         return -((weights.bigram - 0.45) ** 2) - (weights.dense - 0.325) ** 2
 
-    best = search(value, {"maxsim": 0.5})
+    best = search(value, {"maxsim": 0.5, "final_dense": 0.5})
     assert best.bigram == pytest.approx(0.45, abs=0.0126)
     assert best.dense == pytest.approx(0.325, abs=0.0126)
     assert best.maxsim == 0.5
-    assert search(lambda _: 1.0, {}) == Weights(0.0, 0.0, 0.0)
+    assert search(lambda _: 1.0, {}) == Weights(0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("name", ["dev", "valid", "validation", "test", "measured"])
@@ -130,7 +139,7 @@ def test_the_weights_of_a_recipe_go_out_and_in_again() -> None:
     """Guards against printed weights that a recipe reads as others."""
     import tomllib
 
-    weights = Weights(0.4, 0.35, 0.6)
+    weights = Weights(0.4, 0.35, 0.6, 0.15)
     recipe = Recipe.model_validate({"name": "r", **tomllib.loads(as_toml(weights))})
     assert weights_of(recipe) == weights
 

@@ -76,7 +76,7 @@ def test_reranking_orders_the_head_and_leaves_the_tail_below_it() -> None:
     query = tokens[offsets[1] : offsets[2]]
     fused = np.array([1.0, 0.9, 0.2, 0.1], dtype=np.float32)
     result = rerank(
-        fused, np.array([0, 1, 2, 3]), query, store, Reranking(depth=2, maxsim_weight=0.9)
+        fused, fused, np.array([0, 1, 2, 3]), query, store, Reranking(depth=2, maxsim_weight=0.9)
     )
     assert result.order.tolist() == [1, 0, 2, 3]
     assert (np.diff(result.scores) <= 0).all()
