@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragjp.index.postings import Postings
-from ragjp.types import BoolArray, FloatArray
+from ragjp.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,35 +88,44 @@ def bm25_scores(
     -------
     (N,) float32; 0 where no term matches and where the view does not allow the row.
     """
-    scores = np.zeros(len(allowed), dtype=np.float32)
     weights = Counter(query)
-    distinct = list(weights)
-    if not distinct or not statistics.n_rows:
-        return scores
-    everything = statistics.n_rows == len(allowed)
-    found = [(segment, segment.find(distinct)) for segment in segments]
-    for slot, term in enumerate(distinct):
-        matches = []
-        base = 0
-        for segment, numbers in found:
-            number = int(numbers[slot])
+    slot, rows, counts, lengths = _gather(segments, list(weights))
+    if statistics.n_rows < len(allowed):
+        seen = allowed[rows]
+        slot, rows, counts, lengths = slot[seen], rows[seen], counts[seen], lengths[seen]
+    if not len(rows):
+        return np.zeros(len(allowed), dtype=np.float32)
+    frequencies = np.bincount(slot, minlength=len(weights))
+    per_term = np.array(
+        [
+            repeats * idf(statistics.n_rows, int(frequency))
+            for repeats, frequency in zip(weights.values(), frequencies, strict=True)
+        ]
+    )
+    tf = counts.astype(np.float64)
+    norm = constants.k1 * (1 - constants.b + constants.b * lengths / statistics.mean_length)
+    gain = per_term[slot] * (tf / (tf + norm))
+    return np.bincount(rows, weights=gain, minlength=len(allowed)).astype(np.float32)
+
+
+def _gather(segments: Sequence[Postings], terms: Sequence[str]) -> tuple[IntArray, ...]:
+    """Collect the postings of some terms over all segments: (P,) each of term's place, row, count and row's length."""
+    parts: list[tuple[int, Postings, slice, int]] = []
+    base = 0
+    for segment in segments:
+        for place, number in enumerate(segment.find(terms).tolist()):
             if number >= 0:
-                part = slice(int(segment.offsets[number]), int(segment.offsets[number + 1]))
-                local, counts = segment.rows[part], segment.counts[part]
-                if not everything:
-                    kept = allowed[local + base]
-                    local, counts = local[kept], counts[kept]
-                matches.append((local, counts, segment.lengths, base))
-            base += len(segment.lengths)
-        frequency = sum(len(local) for local, _, _, _ in matches)
-        weight = weights[term] * idf(statistics.n_rows, frequency)
-        for local, counts, lengths, start in matches:
-            tf = counts.astype(np.float32)
-            norm = constants.k1 * (
-                1 - constants.b + constants.b * lengths[local] / statistics.mean_length
-            )
-            scores[local + start] += np.float32(weight) * (tf / (tf + norm.astype(np.float32)))
-    return scores
+                span = slice(int(segment.offsets[number]), int(segment.offsets[number + 1]))
+                parts.append((place, segment, span, base))
+        base += len(segment.lengths)
+    if not parts:
+        return (np.empty(0, np.int64),) * 4
+    sizes = [span.stop - span.start for _, _, span, _ in parts]
+    local = np.concatenate([segment.rows[span] for _, segment, span, _ in parts]).astype(np.int64)
+    rows = local + np.repeat([start for *_, start in parts], sizes)
+    counts = np.concatenate([segment.counts[span] for _, segment, span, _ in parts])
+    lengths = np.concatenate([segment.lengths for segment in segments])[rows]
+    return np.repeat([place for place, *_ in parts], sizes), rows, counts, lengths
 
 
 def bm25_reference(
