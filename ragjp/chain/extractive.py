@@ -214,10 +214,14 @@ def _score(
     asked = wanted.asked
     covered = wanted.coverage(passage)
     context = reader.evidence("\n".join((hit.doc_id, hit.title, *hit.heading_path)))
+    outer = "\n".join((hit.doc_id, hit.title, *hit.heading_path[:-1]))
     recent: list[Evidence] = []
     units = units_of(hit.text, (hit.title, *hit.heading_path))
     for place, unit in enumerate(units):
         own = reader.evidence(unit.text)
+        if unit.opens:
+            # Another article of the same chunk: what came before, the chunk's own heading included, is not about it.
+            context, recent = reader.evidence(f"{outer}\n{unit.text}"), []
         if not unit.mute and _has_expected(asked, unit, own):
             header = reader.evidence(unit.header)
             around = reduce(or_, recent[-2:], own | context | header)

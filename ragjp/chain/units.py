@@ -36,7 +36,8 @@ class Unit:
     """A sentence or a row: ``text`` is the passage's ``[start, end)``.
 
     ``header`` is the row that heads the table, '' where there is none. ``mute`` marks what tells what comes next and answers
-    nothing: headings, the questions of an FAQ, sentences that point at a table.
+    nothing: headings, the questions of an FAQ, sentences that point at a table. ``opens`` marks a numbered heading: what stands
+    before it is about something else.
     """
 
     start: int
@@ -44,6 +45,7 @@ class Unit:
     text: str
     header: str = ""
     mute: bool = False
+    opens: bool = False
 
 
 def units_of(text: str, headings: Sequence[str] = ()) -> list[Unit]:
@@ -57,7 +59,9 @@ def units_of(text: str, headings: Sequence[str] = ()) -> list[Unit]:
         span = block[0]
         piece = text[span.start : span.end]
         if not _RULE.fullmatch(piece):
-            units.append(Unit(span.start, span.end, piece, mute=_is_mute(piece, known)))
+            mute = _is_mute(piece, known)
+            opens = mute and bool(_NUMBERED.match(piece))
+            units.append(Unit(span.start, span.end, piece, mute=mute, opens=opens))
     return _with_dates(text, units)
 
 

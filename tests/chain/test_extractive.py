@@ -195,3 +195,22 @@ def test_units_cover_rows_and_mute_what_answers_nothing() -> None:
     assert [unit.text for unit in units if not unit.mute and not unit.header] == [
         "従業員が業務外の傷病により欠勤したときは、休職を命ずる。"
     ]
+
+
+def test_a_numbered_heading_inside_a_passage_opens_another_subject() -> None:
+    """An article used to lend its words to the next one in the same chunk: 結婚 stood before 出産祝金, and so it was the answer."""
+    text = "第3条（結婚祝金）\n結婚したときは二万円を贈る。\n\n第4条（出産祝金）\n出産したときは一万円を贈る。"
+    assert [unit.text[:3] for unit in units_of(text) if unit.opens] == ["第3条", "第4条"]
+
+
+@pytest.mark.parametrize("question", ["高橋さんの内線番号は", "総務課の電話を教えてください"])
+def test_who_asks_for_a_number_is_not_given_a_name(question: str) -> None:
+    """「代表取締役社長 髙橋 誠一」 was the answer to 「高橋さんの内線番号は」."""
+    expects = read_question(question).expects
+    assert expects is not None
+    assert not expects.search("代表取締役社長 高橋 誠一")
+    assert expects.search("総務課(内線1230)")
+
+
+def test_a_question_about_numbers_in_general_expects_none() -> None:
+    assert read_question("内線電話の使い方を教えてください").expects is None
