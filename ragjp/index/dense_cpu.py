@@ -81,6 +81,9 @@ class FaissFlat:
         n_allowed = int(np.count_nonzero(allowed))
         if not n_allowed or k <= 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
+        # One query cannot be shared out over threads; waking and spinning them costs ten times the search, and the encoder's
+        # threads wait for the cores meanwhile. The setting is the calling thread's own.
+        self._faiss.omp_set_num_threads(1)
         # One more than asked, so that a tie across the border is seen and broken by row, not by FAISS's heap.
         wanted = min(k + 1, n_allowed)
         parameters = None
