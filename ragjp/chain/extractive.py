@@ -23,6 +23,7 @@ from ragjp.chain.ports import PageSource, TermStatistics
 from ragjp.chain.units import Unit, cells, units_of
 from ragjp.chain.words import Evidence, Word, WordReader, weigh
 from ragjp.errors import AccessDenied
+from ragjp.japanese.layout import unwrap
 from ragjp.japanese.normalize import fold
 from ragjp.types import Citation, Hit, Ranking, View
 
@@ -293,4 +294,4 @@ def _spoken(unit: Unit) -> str:
         if len(names) == len(values):
             pairs = zip(names, values, strict=True)
             return "、".join(f"{name}：{value}" if name else value for name, value in pairs)
-    return " ".join(unit.text.split())
+    return unwrap(unit.text)

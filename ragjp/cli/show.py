@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ragjp.japanese.layout import unwrap
 from ragjp.types import Answer, Hit, Ranking
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def citations_text(answer: Answer) -> str:
     lines = []
     for number, citation in enumerate(answer.citations, 1):
         lines.append(f"  [{number}] {one_line(citation.doc_id, 200)}  {citation.page} ページ")
-        lines.append(f"      「{one_line(citation.quote, 300)}」")
+        lines.append(f"      「{one_line(unwrap(citation.quote), 300)}」")
     total = answer.timings_ms.get("total")
     by = "文書からの抜き出し" if answer.written_by == "extractive" else answer.written_by
     took = "" if total is None else f"、{total:.0f} ミリ秒"

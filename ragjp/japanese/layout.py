@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ragjp.japanese.characters import HIRAGANA, KANJI, KATAKANA, PUNCTUATION
 from ragjp.types import Span
 
 _NUMBER = "[0-9０-９一二三四五六七八九十百千〇]"
@@ -36,6 +37,8 @@ _ITEM = re.compile(
     )""",
     re.VERBOSE,
 )
+_JAPANESE = f"[{KANJI}{HIRAGANA}{KATAKANA}{PUNCTUATION}（）]"
+_WRAP = re.compile(rf"(?<={_JAPANESE})[^\S\n]*\n\s*(?={_JAPANESE})")
 #: A row of a table: cells parted by tabs or bars.
 _ROW = re.compile(r"\s*\S[^\t]*\t+[^\t]*\S|[^|｜]*[|｜][^|｜]*[|｜]|\s*[|｜]")
 #: A line with nothing but a page number.
@@ -43,6 +46,17 @@ _PAGE_NUMBER = re.compile(
     rf"\s*(?:[-‐‑–—－−─―]\s*)?(?:p\.?|P\.?|page|ページ)?\s*{_DIGITS}{{1,4}}"
     rf"(?:\s*[/／]\s*{_DIGITS}{{1,4}})?\s*(?:ページ|頁)?(?:\s*[-‐‑–—－−─―])?\s*"
 )
+
+
+def unwrap(sentence: str) -> str:
+    r"""Write a sentence that runs over lines as one line: no blank where a Japanese word was broken.
+
+    For what is read out; what is cited stays as it is on the page.
+
+    >>> unwrap("業\n務上やむを得ないときは\n 7 days\n以内")
+    '業務上やむを得ないときは 7 days 以内'
+    """
+    return " ".join(_WRAP.sub("", sentence).split())
 
 
 def lines(text: str) -> Iterator[Span]:
