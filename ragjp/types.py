@@ -76,6 +76,11 @@ class Chunk:
         parts = [self.title, *self.heading_path]
         return " ".join(dict.fromkeys(part for part in parts if part))
 
+    @property
+    def indexed_text(self) -> str:
+        """What is embedded and analysed: title and headings on one line, then the text."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:

@@ -42,5 +42,8 @@ def allowed_rows(
     """
     if view.unrestricted:
         return alive.copy()
+    readable = np.zeros(int(row_documents.max(initial=-1)) + 1, dtype=np.bool_)
     visible = np.fromiter(visible_documents(connection, view, generation), dtype=np.int64)
-    return alive & np.isin(row_documents, visible)
+    readable[visible[visible < len(readable)]] = True
+    # A dead row's document is -1: whatever it would read here, it is not alive.
+    return alive & readable[row_documents] if len(readable) else alive.copy()
