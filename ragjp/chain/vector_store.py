@@ -77,10 +77,9 @@ class RagjpVectorStore(VectorStore):
 
     def _analyse_again(self, writer: IndexWriter) -> None:
         """Give every text the terms of the dictionary and folding installed here, as a build does."""
-        texts = [
-            "\n".join(filter(None, (one.context, one.text))) for one in writer.current_chunks()
+        terms = [
+            self._analyzer.passage_terms(one.context, one.text) for one in writer.current_chunks()
         ]
-        terms = [self._analyzer.terms(text) for text in texts]
         writer.merge({field: [one[field] for one in terms] for field in FIELDS})
 
     @property
@@ -135,7 +134,7 @@ class RagjpVectorStore(VectorStore):
         new = [_new_document(name, document, self.access) for name, document in latest.items()]
         texts = [document.page_content for document in latest.values()]
         vectors = self._embedding.encoder.encode_passages(texts).vectors
-        terms = [self._analyzer.terms(text) for text in texts]
+        terms = [self._analyzer.passage_terms("", text) for text in texts]
         hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
         by_field = {field: [one[field] for one in terms] for field in FIELDS}
         with IndexWriter(self.path, self._manifest) as writer:

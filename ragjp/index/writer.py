@@ -344,7 +344,8 @@ class IndexWriter:
         records: tuple[FileRecord, ...] = ()
         name = f"{generation:08d}"
         if parts:
-            fields = json.loads(meta_value(self._connection, "fields"))
+            known = json.loads(meta_value(self._connection, "fields"))
+            fields = known if terms is None else list(terms)
             records = write_segment(self.path, name, merged_arrays(parts, fields, terms))
         with transaction(self._connection):
             self._connection.execute("DELETE FROM document WHERE died IS NOT NULL")
@@ -361,8 +362,9 @@ class IndexWriter:
                 "DELETE FROM segment WHERE segment_no = ?", [(n,) for n, _ in segments]
             )
             if terms is not None:
-                self._connection.execute(
-                    "UPDATE meta SET value = ? WHERE key = 'analyzer'", (self._analyzer,)
+                self._connection.executemany(
+                    "UPDATE meta SET value = ? WHERE key = ?",
+                    [(self._analyzer, "analyzer"), (json.dumps(list(terms)), "fields")],
                 )
             self._connection.execute(
                 "UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),)

@@ -1,8 +1,9 @@
 """Terms of the lexical index, in three fields, from one analysis of the folded text.
 
 ``lemma`` unifies what the dictionary knows to be one word (サーバ/サーバー, 申込/申し込み), and ends with
-the hidden normal forms of dates (``@2023-04-01``) and numbers (``#3000000円``); ``surface`` keeps
-the words as written; ``bigram`` finds what the dictionary splits wrong or does not know.
+the hidden normal forms of dates (``@2023-04-01``) and numbers (``#3000000円``); ``bigram`` finds what
+the dictionary splits wrong or does not know; ``title`` has the lemmas of a passage's title and
+headings alone.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from ragjp.japanese.morphemes import Tagger, Word
 from ragjp.japanese.normalize import FOLDING_VERSION, fold
 from ragjp.japanese.numbers import number_forms
 
-FIELDS = ("lemma", "surface", "bigram")
+FIELDS = ("lemma", "bigram", "title")
 #: Part of every index. Change it whenever any text gets other terms.
-TERMS_VERSION = "3"
+TERMS_VERSION = "4"
 
 #: Parts of speech that are no terms of their own.
 _GRAMMAR = ("助詞", "助動詞", "空白")
@@ -37,6 +38,8 @@ _POINTED = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+)+(?![0-9])")
 #: A longer chain of digits and points is no number.
 _LONGEST_NUMBER = 40
 _MOST_ENTRIES = 500_000
+#: Titles kept: the chunks of one document come one after the other and share theirs.
+_MOST_TITLES = 1_000
 _BATCH = 256
 
 
@@ -81,30 +84,58 @@ class Analyzer:
                 code="analyzer_mismatch",
             )
         self._lemma = _Memory(lambda entry: lemma_term(self._tagger.word(entry)))
-        self._surface = _Memory(lambda entry: surface_term(self._tagger.word(entry)))
+        self._titles: dict[str, list[str]] = {}
 
     def terms(self, text: str) -> dict[str, list[str]]:
-        """Return the terms of each field of :data:`FIELDS`, in the order of the text.
+        """Return the terms of a text's ``lemma`` and ``bigram`` field, in its order.
 
-        >>> Analyzer().terms("サーバーの申込")["lemma"]
+        >>> Analyzer().terms("サーバーの申込")
+        {'lemma': ['サーバー', '申し込み'], 'bigram': ['サー', 'ーバ', 'バー', 'ーの', 'の申', '申込']}
+        """
+        folded = _searched(text)
+        return {"lemma": self._lemmas(folded), "bigram": bigrams(folded)}
+
+    def lemmas(self, text: str) -> list[str]:
+        """Return the terms of a text's ``lemma`` field alone.
+
+        >>> Analyzer().lemmas("サーバーの申込")
         ['サーバー', '申し込み']
         """
-        folded = _GROUP_COMMA.sub("", fold(text))
+        return self._lemmas(_searched(text))
+
+    def passage_terms(self, context: str, body: str) -> dict[str, list[str]]:
+        """Return the terms of each field of :data:`FIELDS` for a passage.
+
+        Parameters
+        ----------
+        context
+            Title and headings on one line, or "". Analysed with the body, as it is embedded (a
+            title may run on in the first line), and alone for ``title``.
+        body
+            The passage's own text.
+        """
+        return {**self.terms(passage(context, body)), "title": list(self._title(context))}
+
+    def _title(self, context: str) -> list[str]:
+        found = self._titles.get(context)
+        if found is None:
+            if len(self._titles) >= _MOST_TITLES:
+                self._titles = {}
+            found = self._titles[context] = self.lemmas(context)
+        return found
+
+    def _lemmas(self, folded: str) -> list[str]:
         entries = self._tagger.entries(folded)
         numbers = frozenset(n for n in _POINTED.findall(folded) if len(n) <= _LONGEST_NUMBER)
         if numbers:
             entries = _join_numbers(entries, numbers)
-        lemma, surface = self._lemma, self._surface
+        lemma = self._lemma
         dates, rest = take_dates(folded)
-        return {
-            "lemma": [
-                *(term for entry in entries if (term := lemma[entry])),
-                *dates,
-                *number_forms(rest),
-            ],
-            "surface": [term for entry in entries if (term := surface[entry])],
-            "bigram": bigrams(folded),
-        }
+        return [
+            *(term for entry in entries if (term := lemma[entry])),
+            *dates,
+            *number_forms(rest),
+        ]
 
     def terms_many(
         self, texts: Sequence[str], *, processes: int = 1
@@ -124,21 +155,26 @@ class Analyzer:
             yield from pool.map(_work, texts, chunksize=_BATCH)
 
 
+def passage(context: str, body: str) -> str:
+    """What is embedded and analysed for a passage: title and headings on one line, then its text."""
+    return f"{context}\n{body}" if context else body
+
+
+def _searched(text: str) -> str:
+    """Fold a text and take the commas out of its numbers."""
+    return _GROUP_COMMA.sub("", fold(text))
+
+
 def lemma_term(word: Word) -> str:
-    """Return a word's term in the ``lemma`` field, or "" when it has none.
+    """Return a word's term in the ``lemma`` field, or "" when it has none (particles, auxiliaries, signs).
 
     The lemma of a proper noun is its reading, which would make 橋本 and 端本 one: its surface is taken.
     """
-    if not word.known or word.pos.startswith(_PROPER_NOUN):
-        return surface_term(word)
-    return fold(word.lemma) if surface_term(word) else ""
-
-
-def surface_term(word: Word) -> str:
-    """Return a word's term in the ``surface`` field: "" for particles, auxiliaries and signs."""
     if word.pos.startswith(_GRAMMAR) or not any(map(str.isalnum, word.surface)):
         return ""
-    return word.surface
+    if not word.known or word.pos.startswith(_PROPER_NOUN):
+        return word.surface
+    return fold(word.lemma)
 
 
 def bigrams(folded: str) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ragjp.index.tokens import PackedTokens, quantise
 from ragjp.index.writer import Batch, IndexWriter, NewDocument
-from ragjp.japanese.terms import FIELDS, Analyzer
+from ragjp.japanese.terms import FIELDS, Analyzer, passage
 from ragjp.types import Chunk, Encoder, FloatArray
 
 #: Texts between two calls of the progress callback.
@@ -25,7 +25,7 @@ _Row = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 def passage_text(chunk: Chunk) -> str:
     """What is embedded and analysed for a chunk: its title and headings on one line, then its text."""
-    return f"{chunk.context}\n{chunk.text}" if chunk.context else chunk.text
+    return passage(chunk.context, chunk.text)
 
 
 def text_hash(text: str) -> str:
@@ -119,7 +119,7 @@ def analyse(
     """Field → the terms of each chunk, as they are indexed; ``analysed`` is called with (done, total)."""
     terms: dict[str, list[list[str]]] = {field: [] for field in FIELDS}
     for done, chunk in enumerate(chunks, 1):
-        for field, found in analyzer.terms(passage_text(chunk)).items():
+        for field, found in analyzer.passage_terms(chunk.context, chunk.text).items():
             terms[field].append(found)
         analysed(done, len(chunks))
     return terms

@@ -125,8 +125,8 @@ def test_a_newer_dictionary_gives_new_terms(
             super().__init__()
             self.fingerprint = "newer"
 
-        def terms(self, text: str) -> dict[str, list[str]]:
-            return {field: [text] for field in FIELDS}
+        def passage_terms(self, context: str, body: str) -> dict[str, list[str]]:
+            return {field: [body] for field in FIELDS}
 
     monkeypatch.setattr(vector_store, "Analyzer", Newer)
     again = open_store(tmp_path)

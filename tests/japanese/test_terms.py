@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragjp.errors import IndexMismatch
-from ragjp.japanese.terms import FIELDS, Analyzer, bigrams
+from ragjp.japanese.terms import FIELDS, Analyzer, bigrams, passage
 
 ANALYZER = Analyzer()
 
 
 def lemmas(text: str) -> list[str]:
-    return ANALYZER.terms(text)["lemma"]
+    assert ANALYZER.lemmas(text) == ANALYZER.terms(text)["lemma"]
+    return ANALYZER.lemmas(text)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,7 @@ def test_names_with_one_reading_stay_apart() -> None:
 
 
 def test_grammar_and_signs_are_no_terms() -> None:
-    terms = ANALYZER.terms("経費は、「旅費」でした。★😀")
-    assert terms["lemma"] == terms["surface"] == ["経費", "旅費"]
+    assert lemmas("経費は、「旅費」でした。★😀") == ["経費", "旅費"]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,6 @@ def test_grammar_and_signs_are_no_terms() -> None:
 )
 def test_a_number_is_one_term(text: str, number: str) -> None:
     assert number in lemmas(text)
-    assert number in ANALYZER.terms(text)["surface"]
 
 
 def test_numbers_that_only_stand_together_are_not_joined() -> None:
@@ -81,18 +80,31 @@ def test_bigrams_stay_inside_runs() -> None:
 def test_terms_are_never_empty_or_blank(text: str) -> None:
     """An empty term would match every document."""
     terms = ANALYZER.terms(text)
-    assert tuple(terms) == FIELDS
-    for field in FIELDS:
+    assert tuple(terms) == ("lemma", "bigram")
+    for field in terms:
         assert all(term and not any(map(str.isspace, term)) for term in terms[field])
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("field", ["lemma", "bigram"])
 def test_folding_first_changes_no_term(field: str) -> None:
     """A caller that folded already must find the same documents."""
     from ragjp.japanese.normalize import fold
 
     text = "㈱髙島屋のＩＴ統制、第②条　ｻｰﾊﾞｰ　3½"
     assert ANALYZER.terms(text)[field] == ANALYZER.terms(fold(text))[field]
+
+
+@pytest.mark.parametrize("context", ["", "経費規程 第3章", "旅費"])
+def test_a_passage_has_the_terms_of_what_is_embedded_and_its_title_apart(context: str) -> None:
+    """A title in two places must not count twice in one, and a cached one must not grow."""
+    body = "精算は3営業日以内に行う。"
+    for _ in range(2):
+        terms = ANALYZER.passage_terms(context, body)
+        assert tuple(terms) == FIELDS
+        whole = ANALYZER.terms(passage(context, body))
+        assert (terms["lemma"], terms["bigram"]) == (whole["lemma"], whole["bigram"])
+        assert terms["title"] == lemmas(context)
+        terms["title"].append("追記")
 
 
 def test_fingerprint_names_dictionary_folding_and_terms() -> None:
@@ -142,4 +154,4 @@ def test_importing_loads_no_analyser() -> None:
 def test_long_degenerate_texts_end(unit: str) -> None:
     """Nested repetition in a pattern, or a quadratic join, would not come back from this."""
     terms = ANALYZER.terms(unit * (10_000 // len(unit)))
-    assert tuple(terms) == FIELDS
+    assert tuple(terms) == ("lemma", "bigram")
