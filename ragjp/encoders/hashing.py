@@ -35,22 +35,8 @@ class HashingEncoder:
     def __init__(self, dim: int = 64) -> None:
         if dim < 8:
             raise ValueError(f"dim must be at least 8, not {dim}")
-        self._dim = dim
-
-    @property
-    def fingerprint(self) -> str:
-        """Depends on the width alone."""
-        return fingerprint_of(engine="hashing", dim=self._dim, ngrams=_NGRAMS, version=1)
-
-    @property
-    def dim(self) -> int:
-        """D, the width of a pooled vector."""
-        return self._dim
-
-    @property
-    def token_dim(self) -> int:
-        """D_token, the same as D."""
-        return self._dim
+        self.dim = self.token_dim = dim
+        self.fingerprint = fingerprint_of(engine="hashing", dim=dim, ngrams=_NGRAMS, version=1)
 
     def encode_passages(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed passages."""
@@ -61,7 +47,7 @@ class HashingEncoder:
         return self._encode(texts, "q", tokens)
 
     def _encode(self, texts: Sequence[str], side: str, tokens: bool) -> Encoded:
-        vectors = np.zeros((len(texts), self._dim), np.float32)
+        vectors = np.zeros((len(texts), self.dim), np.float32)
         parts: list[FloatArray] = []
         for row, text in enumerate(texts):
             chars = "".join(readable(text).split())[:_MAX_CHARS]
@@ -71,11 +57,11 @@ class HashingEncoder:
                     _add(vectors[row], chars[start : start + size], 1.0)
             if tokens:
                 parts.append(self._token_rows(chars))
-        return pack(unit_rows(vectors), parts if tokens else None, self._dim)
+        return pack(unit_rows(vectors), parts if tokens else None, self.dim)
 
     def _token_rows(self, chars: str) -> FloatArray:
         """A character in its neighbourhood: itself twice, the bigrams at its sides once; (T, D)."""
-        rows = np.zeros((len(chars), self._dim), np.float32)
+        rows = np.zeros((len(chars), self.dim), np.float32)
         for at, char in enumerate(chars):
             _add(rows[at], char, 2.0)
             for gram in {chars[max(at - 1, 0) : at + 1], chars[at : at + 2]}:

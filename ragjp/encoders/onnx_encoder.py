@@ -70,7 +70,7 @@ class OnnxEncoder:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise _missing(error) from error
-        self._name = name
+        self.name = name
         self._preset = preset
         self._threads = threads or usable_cores()
         self._model = folder / "model.onnx"
@@ -80,8 +80,8 @@ class OnnxEncoder:
         self._tokenizer.enable_truncation(self._max_tokens)
         self._sessions: dict[int, Any] = {}
         self._opening = threading.Lock()
-        self._dim = int(self._session(self._threads).get_outputs()[0].shape[-1])
-        self._fingerprint = fingerprint_of(
+        self.dim = self.token_dim = int(self._session(self._threads).get_outputs()[0].shape[-1])
+        self.fingerprint = fingerprint_of(
             engine="onnx",
             graph=GRAPH_VERSION,
             weights=weights,
@@ -91,26 +91,6 @@ class OnnxEncoder:
             pooling="mean",
             max_tokens=self._max_tokens,
         )
-
-    @property
-    def name(self) -> str:
-        """The name used in recipes."""
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over weights, graph, precision, prefixes, pooling and maximum length."""
-        return self._fingerprint
-
-    @property
-    def dim(self) -> int:
-        """D, the width of a pooled vector."""
-        return self._dim
-
-    @property
-    def token_dim(self) -> int:
-        """D_token, here the same as D."""
-        return self._dim
 
     def encode_passages(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed passages.
@@ -131,8 +111,8 @@ class OnnxEncoder:
     def _encode(self, texts: Sequence[str], prefix: str, tokens: bool) -> Encoded:
         inputs = [prefix + readable(text) for text in texts]
         encodings = self._tokenizer.encode_batch(inputs) if inputs else []
-        vectors = np.empty((len(inputs), self._dim), np.float32)
-        parts: list[FloatArray] = [np.empty((0, self._dim), np.float32)] * len(inputs)
+        vectors = np.empty((len(inputs), self.dim), np.float32)
+        parts: list[FloatArray] = [np.empty((0, self.dim), np.float32)] * len(inputs)
         many = len(inputs) >= 2 * self._threads and self._threads > 1
         session = self._session(1 if many else self._threads)
 
@@ -150,7 +130,7 @@ class OnnxEncoder:
         else:
             for row in order:
                 run(row)
-        return pack(unit_rows(vectors), parts if tokens else None, self._dim)
+        return pack(unit_rows(vectors), parts if tokens else None, self.dim)
 
     def _session(self, threads: int) -> Any:  # noqa: ANN401
         with self._opening:

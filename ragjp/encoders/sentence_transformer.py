@@ -73,7 +73,7 @@ class SentenceTransformerEncoder:
         batch_size: int = 32,
     ) -> None:
         check_folder(folder)
-        self._name = name
+        self.name = name
         self._preset = preset
         self._batch_size = batch_size
         self._preparing = threading.Lock()
@@ -84,9 +84,9 @@ class SentenceTransformerEncoder:
         self._tokenizer = getattr(self._model, "tokenizer", None)
         self._special = _special_ids(self._tokenizer)
         probe, rows = self._forward([""], "")
-        self._dim = int(probe.shape[1])
-        self._token_dim = int(rows[0].shape[1]) if rows is not None else 0
-        self._fingerprint = fingerprint_of(
+        self.dim = int(probe.shape[1])
+        self.token_dim = int(rows[0].shape[1]) if rows is not None else 0
+        self.fingerprint = fingerprint_of(
             engine="torch",
             weights=weights,
             precision=precision,
@@ -95,26 +95,6 @@ class SentenceTransformerEncoder:
             pooling="the model's own",
             max_tokens=getattr(self._model, "max_seq_length", None),
         )
-
-    @property
-    def name(self) -> str:
-        """The name used in recipes."""
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over weights, precision, prefixes and maximum length. The device is not part of it."""
-        return self._fingerprint
-
-    @property
-    def dim(self) -> int:
-        """D, the width of a pooled vector."""
-        return self._dim
-
-    @property
-    def token_dim(self) -> int:
-        """D_token; 0 for a model without token embeddings."""
-        return self._token_dim
 
     def encode_passages(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed passages."""
@@ -126,16 +106,16 @@ class SentenceTransformerEncoder:
 
     def _encode(self, texts: Sequence[str], prefix: str, tokens: bool) -> Encoded:
         ready = [readable(text) for text in texts]
-        vectors = np.empty((len(ready), self._dim), np.float32)
-        wanted = tokens and self._token_dim > 0
-        parts: list[FloatArray] = [np.empty((0, self._token_dim), np.float32)] * len(ready)
+        vectors = np.empty((len(ready), self.dim), np.float32)
+        wanted = tokens and self.token_dim > 0
+        parts: list[FloatArray] = [np.empty((0, self.token_dim), np.float32)] * len(ready)
         for batch in _batches(ready, self._batch_size):
             pooled, rows = self._forward([ready[at] for at in batch], prefix)
             vectors[batch] = pooled
             if wanted and rows is not None:
                 for at, found in zip(batch, rows, strict=True):
                     parts[at] = unit_rows(found)
-        return pack(unit_rows(vectors), parts if wanted else None, self._token_dim)
+        return pack(unit_rows(vectors), parts if wanted else None, self.token_dim)
 
     def _forward(
         self, texts: Sequence[str], prefix: str
