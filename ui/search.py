@@ -23,7 +23,11 @@ def draw(session: Session) -> None:
     with st.form("search", border=False):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             query = st.text_input(
-                text.QUERY_LABEL, placeholder=text.QUERY_HINT, max_chars=1000, autocomplete="off"
+                text.QUERY_LABEL,
+                placeholder=text.QUERY_HINT,
+                help=text.QUERY_HELP,
+                max_chars=1000,
+                autocomplete="off",
             )
             submitted = st.form_submit_button(text.SEARCH_BUTTON, type="primary")
         count = st.radio(text.COUNT_LABEL, COUNTS, index=1, format_func=text.count, horizontal=True)
@@ -32,7 +36,7 @@ def draw(session: Session) -> None:
             st.session_state.pop(FOUND, None)
             if query.strip():
                 st.session_state[FOUND] = session.engine.search(
-                    query.strip(), view=session.view, k=count
+                    query.strip(), view=session.view, k=count, operators=True
                 )
             else:
                 st.info(text.EMPTY_QUERY)
