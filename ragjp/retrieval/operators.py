@@ -24,12 +24,14 @@ _OPERATOR = re.compile(
 class ParsedQuery:
     """A query taken apart.
 
+    query : as it was typed.
     text : what is analysed and embedded; phrases are part of it, exclusions are not.
     phrases : each must stand in the chunk, or in its title or headings, after folding.
     excluded : none may.
     titles : the words of each must be in the chunk's title or headings.
     """
 
+    query: str
     text: str
     phrases: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -44,8 +46,9 @@ class ParsedQuery:
 def parse_operators(query: str) -> ParsedQuery:
     """Take the operators out of a query.
 
-    >>> parse_operators('出張 "日当の額" -海外 title:旅費規程')
-    ParsedQuery(text='出張 日当の額 旅費規程', phrases=('日当の額',), excluded=('海外',), titles=('旅費規程',))
+    >>> asked = parse_operators('出張 "日当の額" -海外 title:旅費規程')
+    >>> asked.text, asked.phrases, asked.excluded, asked.titles
+    ('出張 日当の額 旅費規程', ('日当の額',), ('海外',), ('旅費規程',))
 
     Raises
     ------
@@ -74,5 +77,5 @@ def parse_operators(query: str) -> ParsedQuery:
             code="query_only_excludes",
         )
     if not (phrases or excluded or titles):
-        return ParsedQuery(query)
-    return ParsedQuery(text, tuple(phrases), tuple(excluded), tuple(titles))
+        return ParsedQuery(query, query)
+    return ParsedQuery(query, text, tuple(phrases), tuple(excluded), tuple(titles))
