@@ -73,6 +73,12 @@ class IndexUnreadable(RagjpError):
     default_code = "index_unreadable"
 
 
+class StorageFailed(RagjpError):
+    """The disk refused to read or write: full, broken, read-only, or too many open files. The index is as it was before."""
+
+    default_code = "io_failed"
+
+
 class IndexLocked(RagjpError):
     """Another process is writing to this index."""
 
