@@ -16,15 +16,17 @@ LIGHT := $(VENV)/.stamp-light-$(KEY)
 LLM := $(VENV)/.stamp-llm-$(KEY)
 UI := $(VENV)/.stamp-ui-$(KEY)
 FULL := $(VENV)/.stamp-full-$(KEY)
+PEERS := $(VENV)/.stamp-peers-$(KEY)
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install -qq --no-input --disable-pip-version-check -c requirements.lock
 TORCH := torch==2.13.0
 ALL := .[cpu,offline,llm,torch,ui,eval,dev]
+LOCKED := .[cpu,offline,llm,torch,ui,eval,dev,bench]
 CODE := ragjp ui evals tests indexes
 DEMO := $(addprefix indexes/demo/,catalog.sqlite catalog.sqlite-wal catalog.sqlite-shm segments writer.lock report.jsonl)
 DATA := $(or $(RAGJP_DATA),../shared/data)
 
-.PHONY: help demo demo-index demo-llm ui test lint format types bench test-gpu bench-gpu lock clean distclean venv
+.PHONY: help demo demo-index demo-llm ui test lint format types quality bench test-gpu bench-gpu lock clean distclean venv
 
 help: ## この一覧を表示する
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,11 +72,16 @@ format: $(FULL) ## 書式を整える
 types: $(FULL) ## 型を調べる（mypy --strict）
 	@$(BIN)/mypy
 
-bench: $(FULL) ## 正しさと速さを測る: 評価用データ（RAGJP_DATA）で全条件を走らせる
+quality: $(FULL) ## 正しさを測る: 評価用データ（RAGJP_DATA）で全条件を走らせる
 	@test -d "$(DATA)" || { echo "評価用データ $(DATA) がありません。置き場所を RAGJP_DATA で指定してください。"; exit 1; }
 	@$(BIN)/ragjp eval $(DATA)/jsquad --split valid
 	@$(BIN)/ragjp eval $(DATA)/jaquad --split dev
 	@$(BIN)/ragjp eval $(DATA)/enterprise-ja
+
+# BENCH="--items bm25,maxsim --full" measures some of it, or all of it the long way.
+bench: $(PEERS) ## 速さと大きさを、ほかの製品と並べて測る（一時間ほど。結果は evals/results/bench）
+	@test -d "$(DATA)" || { echo "評価用データ $(DATA) がありません。置き場所を RAGJP_DATA で指定してください。"; exit 1; }
+	@RAGJP_DATA="$(DATA)" $(BIN)/python -m evals.bench $(BENCH)
 
 # pytest's 5 says that there is no such test yet.
 has_gpu := nvidia-smi -L 2>/dev/null | grep -q GPU
@@ -90,7 +97,7 @@ lock: ## requirements.lock を作り直す（新しい環境で全部を入れ�
 	@echo "新しい環境 .venv-lock に全部を入れます（数分）"
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check '$(TORCH)'
-	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check -e '$(ALL)'
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check -e '$(LOCKED)'
 	@{ echo "# Exact versions of the full environment, used as constraints (pip install -c). Made by: make lock"; \
 		.venv-lock/bin/python -m pip freeze --exclude-editable --exclude ragjp \
 		| sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | LC_ALL=C sort -f; } > requirements.lock
@@ -133,3 +140,8 @@ $(FULL): | venv
 	@echo "開発用の部品を全部入れます（数分）"
 	@$(INSTALL) -e '$(ALL)'
 	@touch $@ $(LIGHT) $(LLM) $(UI)
+
+$(PEERS): | $(FULL)
+	@echo "比べる相手の部品を入れます（数分）"
+	@$(INSTALL) -e '$(LOCKED)'
+	@touch $@
