@@ -151,6 +151,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--only")
+    parser.add_argument("--lying", action="store_true", help="take no notice of fsync")
     parsed = parser.parse_args()
     parsed.work.mkdir(parents=True, exist_ok=True)
     return parsed

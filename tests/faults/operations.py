@@ -112,3 +112,14 @@ def prepare(work: Path) -> dict[str, Operation]:
         "search": Operation(search, both, both, pruned),
         "check": Operation(examine, both, both, pruned),
     }
+
+
+def journeys(
+    operations: dict[str, Operation],
+) -> list[tuple[list[Callable[[Path], None]], list[State | None]]]:
+    """Several operations one after the other on an index that begins as nothing, with the state before and after each."""
+    names = ("build", "update", "delete", "merge")
+    together = named({number: edition for number, edition in {**FIRST, **CHANGE}.items()})
+    without = {name: edition for name, edition in together.items() if name != doc_id(2)}
+    states: list[State | None] = [None, named(FIRST), together, without, without]
+    return [([operations[name].run for name in names], states)]
