@@ -77,10 +77,12 @@ class RagjpVectorStore(VectorStore):
 
     def _analyse_again(self, writer: IndexWriter) -> None:
         """Give every text the terms of the dictionary and folding installed here, as a build does."""
-        terms = [
-            self._analyzer.passage_terms(one.context, one.text) for one in writer.current_chunks()
-        ]
-        writer.merge({field: [one[field] for one in terms] for field in FIELDS})
+
+        def analyse(chunks: Sequence[Chunk]) -> dict[str, list[list[str]]]:
+            terms = [self._analyzer.passage_terms(one.context, one.text) for one in chunks]
+            return {field: [one[field] for one in terms] for field in FIELDS}
+
+        writer.analyse_again(analyse)
 
     @property
     def embeddings(self) -> Embeddings:
@@ -323,4 +325,4 @@ def _new_document(name: str, document: Document, access: Iterable[str]) -> NewDo
 
 def _tidy(writer: IndexWriter) -> None:
     if writer.needs_merge():
-        writer.merge()
+        writer.tidy()

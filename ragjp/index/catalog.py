@@ -2,27 +2,49 @@
 
 Rows are versioned: ``born`` is the generation that first shows a row, ``died`` the first that no longer does (NULL while alive).
 A reader pinned to generation g sees the rows with ``born <= g < died``, whatever is committed meanwhile.
+
+The journal is a rollback journal, never a write-ahead log: between two commits the catalog is one file, which those who may not
+write beside it can read, and which can be sealed (:mod:`ragjp.index.seal`). A reader holds a lock for one statement at a time; a
+writer waits for those, and they for its commit.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ragjp.errors import IndexCorrupt, IndexMismatch, IndexMissing, IndexUnreadable, RagjpError
+from ragjp.errors import (
+    IndexCorrupt,
+    IndexLocked,
+    IndexMismatch,
+    IndexMissing,
+    IndexUnreadable,
+    RagjpError,
+)
+from ragjp.index.disk import reason_of, storage_failed
 from ragjp.types import Chunk
 
 CATALOG_NAME = "catalog.sqlite"
 SEGMENTS_NAME = "segments"
-#: Raised when the tables or the files of a segment change their meaning.
-FORMAT_VERSION = 1
+#: Raised when the tables or the files of a segment change their meaning; see :mod:`ragjp.index.migrations`.
+FORMAT_VERSION = 2
+#: How long a statement waits for another process, in seconds: readers wait for a commit, a commit for readers.
+BUSY_S = 60.0
 
-_SCHEMA = """
+#: What version 2 added: see :mod:`ragjp.index.digests`.
+DIGEST_SCHEMA = """
+CREATE TABLE document_digest (
+    doc_no INTEGER PRIMARY KEY REFERENCES document ON DELETE CASCADE,
+    sha256 TEXT NOT NULL
+) STRICT;
+CREATE TABLE digest (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+SCHEMA = (
+    """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE segment (
     segment_no INTEGER PRIMARY KEY,
@@ -78,6 +100,8 @@ CREATE TABLE chunk (
 CREATE INDEX chunk_by_document ON chunk (doc_no);
 CREATE INDEX chunk_by_text ON chunk (text_hash);
 """
+    + DIGEST_SCHEMA
+)
 
 
 def catalog_path(index: Path) -> Path:
@@ -85,39 +109,49 @@ def catalog_path(index: Path) -> Path:
     return index / CATALOG_NAME
 
 
-def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
+def connect(path: Path, *, mode: str) -> sqlite3.Connection:
+    """Open a SQLite file; ``mode`` is SQLite's: ro, rw, rwc."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=30.0,
+        timeout=BUSY_S,
     )
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
-def leave_wal(connection: sqlite3.Connection) -> None:
-    """Put the catalog into one file again, so that it can be read by those who may not write beside it.
-
-    Readers of a catalog in WAL mode must be able to create its ``-shm`` file. Refused, without waiting, while somebody has the
-    catalog open; then it stays as it is until the next writer leaves.
-    """
-    with suppress(sqlite3.Error):
-        connection.execute("PRAGMA busy_timeout = 0")
-        connection.execute("PRAGMA journal_mode = DELETE")
+def _keep_in_one_file(connection: sqlite3.Connection, index: Path) -> None:
+    """Leave the write-ahead log that version 1 used while it was written to; impossible while a reader of that time is open."""
+    connection.execute("PRAGMA busy_timeout = 2000")
+    mode = ""
+    with suppress(sqlite3.OperationalError):
+        (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    if mode != "delete":
+        raise IndexLocked(
+            f"索引 {index} を古い版の ragjp が読んでいます。それを閉じてから、もう一度実行してください。"
+        )
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
 
 #: What SQLite says when the file may be sound but cannot be used now.
 _NOT_NOW = tuple(
     f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "CANTOPEN", "READONLY", "PERM", "FULL")
 )
+#: Errors of reading that are damage, not a failing disk.
+_TRUNCATED = ("SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS", "SQLITE_IOERR_DATA")
 
 
 def unusable(index: Path, error: sqlite3.DatabaseError) -> RagjpError:
     """Say what an error of SQLite means: the catalog cannot be read now, or it is damaged."""
     path = catalog_path(index)
-    if getattr(error, "sqlite_errorname", "").startswith(_NOT_NOW):
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith("SQLITE_CANTOPEN") and reason_of(error) == "too_many_files":
+        return storage_failed(path, error)
+    if name.startswith("SQLITE_IOERR") and name not in _TRUNCATED:
+        return storage_failed(path, error)
+    if name.startswith(_NOT_NOW):
         return IndexUnreadable(
             f"索引の目録 {path} を開けません（{error}）。フォルダーの権限、更新中の処理、ディスクの空きを確かめてください。"
         )
@@ -127,32 +161,15 @@ def unusable(index: Path, error: sqlite3.DatabaseError) -> RagjpError:
     )
 
 
-def create_catalog(index: Path, meta: dict[str, str]) -> None:
-    """Make an empty catalog of generation 0 that appears whole or not at all."""
-    index.mkdir(parents=True, exist_ok=True)
-    final = catalog_path(index)
-    draft = final.with_suffix(".sqlite.new")
-    draft.unlink(missing_ok=True)
-    # A log left by a catalog that has been deleted would be played into the new one.
-    for path in (draft, final):
-        for suffix in ("-wal", "-shm", "-journal"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-    connection = _connect(draft, mode="rwc")
-    try:
-        connection.executescript(_SCHEMA)
-        rows = {**meta, "format_version": str(FORMAT_VERSION), "generation": "0"}
-        with transaction(connection):
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
-    finally:
-        connection.close()
-    sync_file(draft)
-    draft.rename(final)
-    sync_folder(index)
-    sync_folder(index.parent)
-
-
-def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
+def open_catalog(
+    index: Path, *, writable: bool = False, any_version: bool = False
+) -> sqlite3.Connection:
     """Connect to the catalog of an index.
+
+    Parameters
+    ----------
+    any_version
+        Open an older format too: for the migrations alone.
 
     Raises
     ------
@@ -176,10 +193,16 @@ def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
         )
     connection = None
     try:
-        connection = _connect(path, mode="rw")
+        connection = connect(path, mode="rw")
         if writable:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            _keep_in_one_file(connection, index)
+            # EXTRA: a commit that has returned survives a power cut that comes at once after it.
+            connection.execute("PRAGMA synchronous = EXTRA")
+            # Nothing of a transaction is written into the catalog before its commit: readers wait for that alone.
+            connection.execute("PRAGMA cache_spill = OFF")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            # What has been deleted is not left in the file for others to find.
+            connection.execute("PRAGMA secure_delete = ON")
         else:
             connection.execute("PRAGMA query_only = ON")
         version = meta_value(connection, "format_version")
@@ -187,14 +210,28 @@ def open_catalog(index: Path, *, writable: bool = False) -> sqlite3.Connection:
         if connection is not None:
             connection.close()
         raise unusable(index, error) from error
-    if version != str(FORMAT_VERSION):
+    except IndexLocked:
+        if connection is not None:
+            connection.close()
+        raise
+    if version != str(FORMAT_VERSION) and not any_version:
         connection.close()
-        raise IndexMismatch(
-            f"索引 {index} の形式は版 {version} ですが、このプログラムは版 {FORMAT_VERSION} を読みます。"
-            "ragjp index で作り直してください。",
-            code="format_mismatch",
-        )
+        raise wrong_version(index, version)
     return connection
+
+
+def wrong_version(index: Path, version: str) -> IndexMismatch:
+    """Say that an index has another format than this program reads, and what to do."""
+    older = version.isdecimal() and int(version) < FORMAT_VERSION
+    what = (
+        f"ragjp migrate {index} か ragjp index で新しい形式に移してください（埋め込みは作り直しません）。"
+        if older
+        else "新しい版の ragjp で開くか、ragjp index で作り直してください。"
+    )
+    return IndexMismatch(
+        f"索引 {index} の形式は版 {version} ですが、このプログラムは版 {FORMAT_VERSION} を読みます。{what}",
+        code="format_mismatch",
+    )
 
 
 #: What :func:`chunk_of_row` reads, from :data:`CHUNK_TABLES`.
@@ -215,14 +252,16 @@ def chunk_of_row(row: Sequence[Any]) -> Chunk:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """All or nothing: commit when the block ends, roll back when it raises."""
+    """All or nothing: commit when the block ends, roll back when it or the commit raises."""
     connection.execute(f"BEGIN {kind}")
     try:
         yield
+        connection.commit()
     except BaseException:
-        connection.rollback()
+        # Where even that fails, the journal stays behind and the next who opens the catalog rolls it back.
+        with suppress(sqlite3.Error):
+            connection.rollback()
         raise
-    connection.commit()
 
 
 def meta_value(connection: sqlite3.Connection, key: str) -> str:
@@ -234,17 +273,3 @@ def meta_value(connection: sqlite3.Connection, key: str) -> str:
 def current_generation(connection: sqlite3.Connection) -> int:
     """The number of the newest committed generation."""
     return int(meta_value(connection, "generation"))
-
-
-def sync_file(path: Path) -> None:
-    """Force a file's bytes to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(path: Path) -> None:
-    """Force a folder's entries to the disk, so that a rename in it survives a power cut."""
-    sync_file(path)

@@ -1,24 +1,71 @@
-"""Arrays of a merged segment: rows kept in order, tokens passed through without being held, terms merged or made anew."""
+"""Arrays of a segment: of new documents, and of rows of older segments joined in order.
+
+Joined rows keep their bytes and their row checks: damage to a token row that nobody has noticed is not given a new checksum that
+would hide it. Tokens are passed through without being held; terms are merged, or made anew.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragjp.index.batch import Batch
 from ragjp.index.postings import build_postings, merge_postings, postings_from_arrays
-from ragjp.index.segments import Arrays
+from ragjp.index.segments import Arrays, row_checks
 from ragjp.types import IntArray
 
 #: A segment's mapped arrays, and the rows of it to keep (ascending).
-Part = tuple[dict[str, NDArray[Any]], IntArray]
+Part = tuple[Mapping[str, NDArray[Any]], IntArray]
 #: Field → the terms of each kept row, over all parts in order.
 Terms = Mapping[str, Sequence[Sequence[str]]]
 
 
-def merged_arrays(parts: Sequence[Part], fields: Sequence[str], terms: Terms | None) -> Arrays:
+def new_arrays(batch: Batch, chunk_numbers: IntArray, document_numbers: IntArray) -> Arrays:
+    """Make the arrays of a batch's segment; the numbers are those that its chunks and documents will have in the catalog."""
+    vectors = batch.vectors.astype(np.float16)
+    arrays: dict[str, NDArray[Any]] = {
+        "vectors": vectors,
+        "vector_checks": row_checks(vectors),
+        "row_chunks": chunk_numbers,
+        "row_documents": document_numbers,
+    }
+    for name, rows_terms in batch.terms.items():
+        arrays.update(build_postings(rows_terms).arrays(name))
+    if batch.tokens is not None:
+        arrays["tokens"] = batch.tokens.codes
+        arrays["token_scales"] = batch.tokens.scales
+        arrays["token_offsets"] = batch.tokens.offsets
+        arrays["token_checks"] = token_checks(arrays)
+    return arrays
+
+
+def token_checks(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
+    """CRC-32 of each row's token codes and then its scales, (n,) uint32."""
+    codes, scales = arrays["tokens"], arrays["token_scales"]
+    offsets = arrays["token_offsets"].tolist()
+    checks = np.empty(max(len(offsets) - 1, 0), np.uint32)
+    for row, (start, stop) in enumerate(pairwise(offsets)):
+        first = (
+            zlib.crc32(np.ascontiguousarray(codes[start:stop]).data.cast("B"))
+            if stop > start
+            else 0
+        )
+        last = np.ascontiguousarray(scales[start:stop]).tobytes()
+        checks[row] = zlib.crc32(last, first)
+    return checks
+
+
+def joined_arrays(
+    parts: Sequence[Part],
+    fields: Sequence[str],
+    numbers: tuple[IntArray, IntArray],
+    terms: Terms | None,
+) -> Arrays:
     """Join segments into the arrays of one.
 
     Parameters
@@ -27,12 +74,27 @@ def merged_arrays(parts: Sequence[Part], fields: Sequence[str], terms: Terms | N
         Segments and the rows to keep of each; kept rows are numbered on, in this order.
     fields
         Names of the term fields.
+    numbers
+        The catalog's numbers of the kept rows' chunks (n,) and documents (n,).
     terms
         New terms of the kept rows; None keeps the postings that they have.
     """
     arrays: dict[str, NDArray[Any] | Sequence[NDArray[Any]]] = {
-        "vectors": [old["vectors"][rows] for old, rows in parts]
+        "row_chunks": numbers[0],
+        "row_documents": numbers[1],
     }
+    stems = ["vectors", "vector_checks"]
+    if "tokens" in parts[0][0]:
+        stems.append("token_checks")
+        runs = [(old, *run) for old, rows in parts for run in _token_runs(old, rows)]
+        for stem in ("tokens", "token_scales"):
+            arrays[stem] = [old[stem][start:stop] for old, start, stop in runs] or [
+                parts[0][0][stem][:0]
+            ]
+        lengths = np.concatenate([np.diff(old["token_offsets"])[rows] for old, rows in parts])
+        arrays["token_offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    for stem in stems:
+        arrays[stem] = [old[stem][rows] for old, rows in parts]
     for name in fields:
         if terms is None:
             postings = merge_postings(
@@ -41,17 +103,16 @@ def merged_arrays(parts: Sequence[Part], fields: Sequence[str], terms: Terms | N
         else:
             postings = build_postings(terms[name])
         arrays.update(postings.arrays(name))
-    if "tokens" in parts[0][0]:
-        spans = [
-            (old, slice(int(old["token_offsets"][row]), int(old["token_offsets"][row + 1])))
-            for old, rows in parts
-            for row in rows
-        ]
-        arrays["tokens"] = [old["tokens"][span] for old, span in spans]
-        arrays["token_scales"] = [old["token_scales"][span] for old, span in spans]
-        lengths = [span.stop - span.start for _, span in spans]
-        arrays["token_offsets"] = np.cumsum([0, *lengths], dtype=np.int64)
     return arrays
+
+
+def _token_runs(old: Mapping[str, NDArray[Any]], rows: IntArray) -> list[tuple[int, int]]:
+    """Spans of the token arrays that hold the kept rows, neighbours joined."""
+    if not len(rows):
+        return []
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    offsets = old["token_offsets"]
+    return [(int(offsets[run[0]]), int(offsets[run[-1] + 1])) for run in np.split(rows, breaks)]
 
 
 def count_tokens(parts: Sequence[Part]) -> int:

@@ -3,19 +3,29 @@
 Files of a segment of n rows, T tokens, width D (vectors) and D_token (tokens)::
 
     vectors.npy         (n, D) float16       rows of length 1
-    tokens.npy          (T, D_token) int8    ) see ragjp.index.tokens
-    token_scales.npy    (T,) float16         )
+    vector_checks.npy   (n,) uint32          CRC-32 of each row of vectors
+    tokens.npy          (T, D_token) int8    )
+    token_scales.npy    (T,) float16         ) see ragjp.index.tokens
     token_offsets.npy   (n + 1,) int64       )
+    token_checks.npy    (n,) uint32          )
+    row_chunks.npy      (n,) int64           the catalog's number of each row's chunk
+    row_documents.npy   (n,) int64           the catalog's number of each row's document
     <field>.*.npy                            see ragjp.index.postings
+
+The checksum of a whole file is the catalog's (``segment_file``). Those of single rows say which documents a damaged file has cost.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import sqlite3
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,12 +34,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragjp.errors import IndexCorrupt, IndexUnreadable
-from ragjp.index.catalog import SEGMENTS_NAME, sync_folder
+from ragjp.index.catalog import SEGMENTS_NAME
+from ragjp.index.disk import sync_folder
 
 #: File stem → the array, or the parts of it that are written one after another (so that a merge need not hold it whole).
 Arrays = Mapping[str, NDArray[Any] | Sequence[NDArray[Any]]]
 #: Names of segments and of their drafts.
-_OURS = re.compile(r"[0-9]{8,}(\.new)?")
+_OURS = re.compile(r"[0-9]{8,}(-[0-9]+)?(\.new)?")
+#: What an element of each array is; those of postings are checked where they are used.
+_KINDS = {
+    "vectors": np.float16,
+    "vector_checks": np.uint32,
+    "tokens": np.int8,
+    "token_scales": np.float16,
+    "token_offsets": np.int64,
+    "token_checks": np.uint32,
+    "row_chunks": np.int64,
+    "row_documents": np.int64,
+}
+_BLOCK_BYTES = 1 << 22
+_MAX_HEADER = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,41 +65,185 @@ class FileRecord:
     sha256: str
 
 
-def write_segment(index: Path, name: str, arrays: Arrays) -> tuple[FileRecord, ...]:
-    """Write arrays as one segment and force it to the disk; it becomes part of the index only when the catalog names it."""
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What the catalog remembers of one segment."""
+
+    number: int
+    name: str
+    n_rows: int
+    n_tokens: int
+    files: tuple[FileRecord, ...]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """File name → size in bytes."""
+        return {record.name: record.n_bytes for record in self.files}
+
+
+def read_segments(connection: sqlite3.Connection) -> list[Segment]:
+    """Read the segments that the catalog names, by number."""
+    files: dict[int, list[FileRecord]] = {}
+    for number, *record in connection.execute(
+        "SELECT segment_no, name, n_bytes, sha256 FROM segment_file ORDER BY segment_no, name"
+    ):
+        files.setdefault(number, []).append(FileRecord(*record))
+    return [
+        Segment(number, name, n_rows, n_tokens, tuple(files.get(number, ())))
+        for number, name, n_rows, n_tokens in connection.execute(
+            "SELECT segment_no, name, n_rows, n_tokens FROM segment ORDER BY segment_no"
+        )
+    ]
+
+
+def free_name(index: Path, generation: int, taken: Collection[str]) -> str:
+    """A segment name that no row of the catalog has (``taken``) and no folder; what lay there unnamed is removed by the writer."""
+    folder, name, number = index / SEGMENTS_NAME, f"{generation:08d}", 0
+    while name in taken or (folder / name).exists():
+        number += 1
+        name = f"{generation:08d}-{number}"
+    return name
+
+
+def write_segment(
+    index: Path, name: str, arrays: Arrays, *, links: Mapping[Path, FileRecord] | None = None
+) -> tuple[FileRecord, ...]:
+    """Write arrays as one segment and force it to the disk; it becomes part of the index only when the catalog names it.
+
+    Parameters
+    ----------
+    links
+        Files of other segments of this index to have in this one too, unchanged: path → what the catalog says of it. They are
+        linked, so that nothing is copied, and copied where the file system has no links.
+    """
     folder = index / SEGMENTS_NAME
     if not folder.is_dir():
         folder.mkdir()
         sync_folder(index)
     draft = folder / f"{name}.new"
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    records = []
-    for array_name, array in sorted(arrays.items()):
-        path = draft / f"{array_name}.npy"
-        with path.open("wb") as file:
-            _save(file, [array] if isinstance(array, np.ndarray) else array)
-            file.flush()
-            os.fsync(file.fileno())
-        records.append(FileRecord(path.name, path.stat().st_size, file_sha256(path)))
-    sync_folder(draft)
-    draft.rename(folder / name)
+    try:
+        draft.mkdir()
+        records = [write_array(draft, stem, arrays[stem]) for stem in sorted(arrays)]
+        for path, record in (links or {}).items():
+            link_or_copy(path, draft / record.name)
+            records.append(record)
+        sync_folder(draft)
+        draft.rename(folder / name)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
     sync_folder(folder)
     return tuple(records)
 
 
-def _save(file: BinaryIO, parts: Sequence[NDArray[Any]]) -> None:
+def write_array(
+    folder: Path, stem: str, array: NDArray[Any] | Sequence[NDArray[Any]]
+) -> FileRecord:
+    """Write one array file into a folder and force its bytes to the disk. The checksum is that of what was meant to be written."""
+    path = folder / f"{stem}.npy"
+    with path.open("wb") as file:
+        writer = _HashingFile(file)
+        _save(writer, [array] if isinstance(array, np.ndarray) else array)
+        file.flush()
+        os.fsync(file.fileno())
+    return FileRecord(path.name, writer.n_bytes, writer.digest.hexdigest())
+
+
+class _HashingFile:
+    """Passes bytes through to a file, counting and hashing them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.n_bytes = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        for start in range(0, len(data), _BLOCK_BYTES):
+            block = data[start : start + _BLOCK_BYTES]
+            self.digest.update(block)
+            self._file.write(block)
+        self.n_bytes += len(data)
+        return len(data)
+
+
+def _save(file: _HashingFile, parts: Sequence[NDArray[Any]]) -> None:
     """Write parts as one ``.npy`` array, joined along the first axis."""
     first = parts[0]
     shape = (sum(len(part) for part in parts), *first.shape[1:])
+    _write_header(file, shape, first.dtype)
+    for part in parts:
+        if part.size:
+            file.write(np.ascontiguousarray(part, dtype=first.dtype).data.cast("B"))
+
+
+def _write_header(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:  # noqa: ANN401 - NumPy's own protocol
     header = {
-        "descr": np.lib.format.dtype_to_descr(first.dtype),
+        "descr": np.lib.format.dtype_to_descr(dtype),
         "fortran_order": False,
         "shape": shape,
     }
     np.lib.format.write_array_header_1_0(file, header)
-    for part in parts:
-        file.write(np.ascontiguousarray(part, dtype=first.dtype).data)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a write-once file a second name, or copy it where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        copy_file(source, target)
+
+
+def copy_file(source: Path, target: Path) -> FileRecord:
+    """Copy a file, force the copy to the disk, and hash what was read."""
+    with source.open("rb") as read, target.open("wb") as written:
+        writer = _HashingFile(written)
+        while block := read.read(_BLOCK_BYTES):
+            writer.write(block)
+        written.flush()
+        os.fsync(written.fileno())
+    return FileRecord(target.name, writer.n_bytes, writer.digest.hexdigest())
+
+
+def map_array(path: Path, n_bytes: int) -> NDArray[Any]:
+    """Map an array file into memory, read-only. Nothing is allocated, whatever its header says.
+
+    Raises
+    ------
+    ValueError
+        When its size is not ``n_bytes``, or its header is not that of an array of numbers that fills the file.
+    OSError
+        When it cannot be read.
+    """
+    size = path.stat().st_size
+    if size != n_bytes:
+        raise ValueError(f"{size} ≠ {n_bytes} bytes")
+    with path.open("rb") as file:
+        shape, dtype, start = _read_header(file)
+    if dtype.kind not in "iuf" or start + math.prod([*shape, dtype.itemsize]) != size:
+        raise ValueError("the header does not fit the file")
+    if _KINDS.get(path.stem, dtype) != dtype:
+        raise ValueError(f"elements of type {dtype}")
+    if size == start:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, element type and length of an array file's header."""
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("another version of the array format")
+    try:
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(
+            file, max_header_size=_MAX_HEADER
+        )
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # the parser that NumPy uses raises what it likes
+        raise ValueError(f"the header cannot be read: {error}") from error
+    if fortran or not 1 <= len(shape) <= 2 or min(shape) < 0:
+        raise ValueError("not an array in rows")
+    return shape, dtype, file.tell()
 
 
 def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, NDArray[Any]]:
@@ -84,7 +252,7 @@ def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, 
     Parameters
     ----------
     files
-        File name → size in bytes, as the catalog has it. Sizes are compared at every open; checksums by ``ragjp check``.
+        File name → size in bytes, as the catalog has it. Sizes are compared here; checksums by :mod:`ragjp.index.verify`.
 
     Raises
     ------
@@ -99,40 +267,78 @@ def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, 
     for file_name, n_bytes in files.items():
         path = index / SEGMENTS_NAME / name / file_name
         try:
-            size = path.stat().st_size
-            if size != n_bytes:
-                raise ValueError(f"{size} ≠ {n_bytes} bytes")
-            arrays[path.stem] = np.load(path, mmap_mode="r", allow_pickle=False)
+            arrays[path.stem] = map_array(path, n_bytes)
         except FileNotFoundError:
             raise
         except PermissionError as error:
             raise IndexUnreadable(
                 f"索引のファイル {path} を読む権限がありません。フォルダーの権限を確かめてください。"
             ) from error
-        except (OSError, ValueError, EOFError) as error:
-            raise IndexCorrupt(
-                f"索引のファイル {path} が壊れています（{error}）。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。",
-                code="segment_damaged",
-            ) from error
+        except (OSError, ValueError) as error:
+            raise damaged_file(path, str(error)) from error
     return arrays
 
 
-def sweep_segments(index: Path, keep: set[str]) -> list[str]:
-    """Remove what no catalog row names: drafts and whole segments that a kill left behind. Only the writer may call this.
+def damaged_file(path: Path, why: str, code: str = "segment_damaged") -> IndexCorrupt:
+    """Say that a file of a segment is not what was written."""
+    return IndexCorrupt(
+        f"索引のファイル {path} が壊れています（{why}）。ragjp check --repair で直すか、控えから戻すか、ragjp index で作り直してください。",
+        code=code,
+    )
+
+
+def row_checks(rows: NDArray[Any]) -> NDArray[np.uint32]:
+    """CRC-32 of the bytes of each row of an array (n, …), (n,) uint32."""
+    plain = np.ascontiguousarray(rows)
+    if not plain.size:
+        return np.zeros(len(plain), np.uint32)
+    data = plain.data.cast("B")
+    width = len(data) // len(plain)
+    return np.fromiter(
+        (zlib.crc32(data[start : start + width]) for start in range(0, len(data), width)),
+        np.uint32,
+        len(plain),
+    )
+
+
+def sweep_segments(index: Path, keep: Mapping[str, Collection[str]]) -> list[str]:
+    """Remove what no catalog row names: what a kill left behind. Only the writer may call this.
 
     What is not named as :func:`write_segment` names things is somebody else's and stays.
+
+    Parameters
+    ----------
+    keep
+        Segments that the catalog names → the files that it names of each.
+
+    Returns
+    -------
+    Drafts and whole segments that were removed; single files of segments are not counted.
     """
     folder = index / SEGMENTS_NAME
     if not folder.is_dir():
         return []
-    swept = [
-        entry.name
-        for entry in folder.iterdir()
-        if entry.name not in keep and _OURS.fullmatch(entry.name)
-    ]
-    for name in swept:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    swept = []
+    for entry in folder.iterdir():
+        if entry.name not in keep and _OURS.fullmatch(entry.name):
+            shutil.rmtree(entry, ignore_errors=True)
+            swept.append(entry.name)
+    for name, files in keep.items():
+        for path in stray_files(folder / name, files):
+            with suppress(OSError):
+                path.unlink()
     return swept
+
+
+def stray_files(segment: Path, files: Collection[str]) -> list[Path]:
+    """Array files and their drafts in a segment's folder that the catalog does not name."""
+    if not segment.is_dir():
+        return []
+    return sorted(
+        path
+        for path in segment.iterdir()
+        if path.name not in files and path.name.endswith((".npy", ".npy.new")) and path.is_file()
+    )
 
 
 def file_sha256(path: Path) -> str:

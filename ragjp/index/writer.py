@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,125 +13,95 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.errors import IndexLocked, IndexMismatch
+from ragjp.errors import IndexMismatch
+from ragjp.index.batch import RENEWABLE, Batch, Manifest, NewDocument
 from ragjp.index.catalog import (
     CHUNK_COLUMNS,
     CHUNK_TABLES,
+    SEGMENTS_NAME,
     catalog_path,
     chunk_of_row,
-    create_catalog,
     current_generation,
-    leave_wal,
     meta_value,
     open_catalog,
-    transaction,
 )
-from ragjp.index.merging import Terms, count_tokens, merged_arrays
-from ragjp.index.postings import build_postings
-from ragjp.index.segments import Arrays, FileRecord, open_segment, sweep_segments, write_segment
-from ragjp.index.tokens import PackedTokens
-from ragjp.types import Chunk, Document, FloatArray
+from ragjp.index.creation import create_catalog
+from ragjp.index.digests import DigestKeeper
+from ragjp.index.lock import LOCK_NAME, changing, writer_lock
+from ragjp.index.merging import new_arrays
+from ragjp.index.migrations import migrate_catalog
+from ragjp.index.records import (
+    change_access,
+    insert_documents,
+    insert_files,
+    insert_segment,
+    kill_documents,
+    next_numbers,
+    set_values,
+)
+from ragjp.index.rewriting import merge_segments, renew_terms, worth_merging
+from ragjp.index.seal import close_and_seal
+from ragjp.index.segments import (
+    FileRecord,
+    Segment,
+    free_name,
+    open_segment,
+    read_segments,
+    sweep_segments,
+    write_segment,
+)
+from ragjp.index.verify import require_sound_catalog, require_sound_segments
+from ragjp.types import Chunk
 
-LOCK_NAME = "writer.lock"
-#: A build ends with a merge when there are more segments than this, or when more than this share of the rows is dead.
-MAX_SEGMENTS = 8
-MAX_DEAD_SHARE = 0.3
+__all__ = ["LOCK_NAME", "Batch", "IndexWriter", "Manifest", "NewDocument"]
 
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What the vectors and terms of an index depend on; two builds with equal manifests can share an index."""
-
-    analyzer: str
-    encoder: str
-    encoder_name: str
-    dim: int
-    token_dim: int
-    fields: tuple[str, ...]
-
-    def as_meta(self) -> dict[str, str]:
-        """The rows of the catalog's ``meta`` table."""
-        return {
-            "analyzer": self.analyzer,
-            "encoder": self.encoder,
-            "encoder_name": self.encoder_name,
-            "dim": str(self.dim),
-            "token_dim": str(self.token_dim),
-            "fields": json.dumps(self.fields),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class NewDocument:
-    """A document to add, or to put in the place of the one with the same id."""
-
-    document: Document
-    content_hash: str
-    access: tuple[str, ...]
-    chunks: tuple[Chunk, ...]
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one commit makes durable. Arrays are over the chunks of ``documents`` in order, n in all.
-
-    vectors : (n, D) float32. tokens : packed rows of the same chunks, or None. terms : field → n lists.
-    """
-
-    documents: list[NewDocument]
-    text_hashes: list[str]
-    vectors: FloatArray
-    tokens: PackedTokens | None
-    terms: Mapping[str, Sequence[Sequence[str]]]
-    removed: Sequence[str] = ()
-    access_changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+#: Chunks → field → the terms of each.
+Analyse = Callable[[Sequence[Chunk]], Mapping[str, Sequence[Sequence[str]]]]
 
 
 class IndexWriter:
-    """The only way to change an index. Holds ``writer.lock`` from opening to closing.
+    """The only way to change an index. Holds ``writer.lock`` from opening to closing; an older format is migrated.
 
     Raises
     ------
     IndexLocked
         When another process is writing.
     IndexMismatch
-        When the index was built with another encoder. Another dictionary or folding is no obstacle: see
+        When the index was built with another encoder. Another dictionary, folding or other term fields are no obstacle: see
         :meth:`is_analysis_stale`.
+    IndexCorrupt
+        When the catalog is damaged: nothing is built on it.
+    StorageFailed
+        When the disk is full, read-only or failing. Every method may raise it; the index is then as it was.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._lock_file = (path / LOCK_NAME).open("a")
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock_file.close()
-            raise IndexLocked(
-                f"索引 {path} は別の処理が更新中です。それが終わってからもう一度実行してください。"
-            ) from error
-        try:
-            self._open(manifest)
-        except BaseException:
-            self._lock_file.close()
-            raise
+        self._manifest = manifest
+        with ExitStack() as opening:
+            opening.enter_context(writer_lock(path, create=True))
+            with changing(path):
+                self._open(opening)
+            self._stack = opening.pop_all()
 
-    def _open(self, manifest: Manifest) -> None:
+    def _open(self, opening: ExitStack) -> None:
         if not catalog_path(self.path).exists():
-            create_catalog(self.path, manifest.as_meta())
+            create_catalog(self.path, self._manifest.as_meta())
+        migrate_catalog(self.path)
         self._connection = open_catalog(self.path, writable=True)
-        self._analyzer = manifest.analyzer
-        for key, value in manifest.as_meta().items():
+        self._is_sound = False
+        opening.callback(self._disconnect)
+        require_sound_catalog(self.path, self._connection)
+        self._is_sound = True
+        for key, value in self._manifest.as_meta().items():
             stored = meta_value(self._connection, key)
-            if stored != value and key != "analyzer":
-                leave_wal(self._connection)
-                self._connection.close()
+            if stored != value and key not in RENEWABLE:
                 raise IndexMismatch(
                     f"索引 {self.path} は別の設定で作られています（{key}: 索引は {stored}、今回は {value}）。"
                     "レシピの name を変えるか、古い索引の catalog.sqlite と segments を消してから作り直してください。"
                 )
-        named = {name for (name,) in self._connection.execute("SELECT name FROM segment")}
-        self.swept = sweep_segments(self.path, named)
+        self._digests = DigestKeeper(self._connection)
+        self.swept = self._sweep()
 
     def __enter__(self) -> Self:
         return self
@@ -145,20 +115,43 @@ class IndexWriter:
         self.close()
 
     def close(self) -> None:
-        """Release the lock. What was not committed is not there."""
-        leave_wal(self._connection)
-        self._connection.close()
-        self._lock_file.close()
+        """Seal the catalog and release the lock. What was committed is safe already, whatever happens here."""
+        self._stack.close()
+
+    def _disconnect(self) -> None:
+        if self._is_sound:
+            close_and_seal(self._connection, self.path)
+        else:
+            self._connection.close()
+
+    @contextmanager
+    def _committing(self, *folders: str) -> Iterator[None]:
+        """A transaction that names new segment folders; they go again when it fails."""
+        try:
+            with self._digests.writing():
+                yield
+        except BaseException:
+            # Where even this question fails, it may have been committed: the next writer sweeps.
+            with suppress(Exception):
+                named = {segment.name for segment in read_segments(self._connection)}
+                for folder in set(folders) - named:
+                    shutil.rmtree(self.path / SEGMENTS_NAME / folder, ignore_errors=True)
+            raise
+
+    def _sweep(self) -> list[str]:
+        named = {segment.name: set(segment.sizes) for segment in self.segments()}
+        return sweep_segments(self.path, named)
+
+    # ----------------------------------------------------------------------------------------- reading
 
     @property
     def generation(self) -> int:
         """The newest committed generation."""
         return current_generation(self._connection)
 
-    def set_meta(self, key: str, value: str) -> None:
-        """Remember something with the index (the recipe, where its sources are)."""
-        with transaction(self._connection):
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+    def segments(self) -> list[Segment]:
+        """The segments that the catalog names."""
+        return read_segments(self._connection)
 
     def known_documents(self) -> dict[str, tuple[str, frozenset[str]]]:
         """doc_id → (content hash, principals) of every current document."""
@@ -191,194 +184,159 @@ class IndexWriter:
         return found
 
     def segment_arrays(self, segment_no: int) -> dict[str, NDArray[Any]]:
-        """Map the arrays of one committed segment."""
-        (name,) = self._connection.execute(
-            "SELECT name FROM segment WHERE segment_no = ?", (segment_no,)
-        ).fetchone()
-        files = dict(
-            self._connection.execute(
-                "SELECT name, n_bytes FROM segment_file WHERE segment_no = ?", (segment_no,)
-            )
-        )
-        return open_segment(self.path, name, files)
+        """Map the arrays of one committed segment, verified but for the tokens (each row of which has a check).
 
-    def commit(self, batch: Batch) -> int:
-        """Make one batch durable and visible; returns the new generation. All of it happens, or none."""
-        generation = self.generation + 1
-        n_rows = len(batch.text_hashes)
-        segment_name = f"{generation:08d}"
-        records: tuple[FileRecord, ...] = ()
-        if n_rows:
-            records = write_segment(self.path, segment_name, _segment_arrays(batch))
-        with transaction(self._connection):
-            segment_no = None
-            if n_rows:
-                n_tokens = len(batch.tokens.codes) if batch.tokens else 0
-                segment_no = self._insert_segment(segment_name, n_rows, n_tokens, records)
-            for doc_id in [*batch.removed, *(new.document.doc_id for new in batch.documents)]:
-                self._connection.execute(
-                    "UPDATE document SET died = ? WHERE doc_id = ? AND died IS NULL",
-                    (generation, doc_id),
-                )
-            self._insert_documents(batch, segment_no, generation)
-            self._change_access(batch.access_changes, generation)
-            self._connection.execute(
-                "UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),)
-            )
-        return generation
-
-    def _insert_segment(
-        self, name: str, n_rows: int, n_tokens: int, records: Iterable[FileRecord]
-    ) -> int:
-        cursor = self._connection.execute(
-            "INSERT INTO segment (name, n_rows, n_tokens) VALUES (?, ?, ?)",
-            (name, n_rows, n_tokens),
-        )
-        segment_no = int(cursor.lastrowid or 0)
-        self._connection.executemany(
-            "INSERT INTO segment_file VALUES (?, ?, ?, ?)",
-            [(segment_no, record.name, record.n_bytes, record.sha256) for record in records],
-        )
-        return segment_no
-
-    def _insert_documents(self, batch: Batch, segment_no: int | None, generation: int) -> None:
-        row = 0
-        for new in batch.documents:
-            document = new.document
-            cursor = self._connection.execute(
-                "INSERT INTO document (doc_id, title, format, content_hash, metadata, born) VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    document.doc_id,
-                    document.title,
-                    document.format,
-                    new.content_hash,
-                    json.dumps(dict(document.metadata), ensure_ascii=False),
-                    generation,
-                ),
-            )
-            doc_no = cursor.lastrowid
-            self._connection.executemany(
-                "INSERT INTO page VALUES (?, ?, ?)",
-                [(doc_no, page.number, page.text) for page in document.pages],
-            )
-            self._connection.executemany(
-                "INSERT INTO access VALUES (?, ?, ?, NULL)",
-                [(doc_no, principal, generation) for principal in sorted(set(new.access))],
-            )
-            for chunk in new.chunks:
-                self._connection.execute(
-                    "INSERT INTO chunk (doc_no, page, start, end, heading_path, text_hash, segment_no, row) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        doc_no,
-                        chunk.page,
-                        chunk.start,
-                        chunk.end,
-                        json.dumps(chunk.heading_path, ensure_ascii=False),
-                        batch.text_hashes[row],
-                        segment_no,
-                        row,
-                    ),
-                )
-                row += 1
-
-    def _change_access(self, changes: Mapping[str, tuple[str, ...]], generation: int) -> None:
-        for doc_id, principals in changes.items():
-            (doc_no,) = self._connection.execute(
-                "SELECT doc_no FROM document WHERE doc_id = ? AND died IS NULL", (doc_id,)
-            ).fetchone()
-            self._connection.execute(
-                "UPDATE access SET died = ? WHERE doc_no = ? AND died IS NULL", (generation, doc_no)
-            )
-            self._connection.executemany(
-                "INSERT INTO access VALUES (?, ?, ?, NULL)",
-                [(doc_no, principal, generation) for principal in sorted(set(principals))],
-            )
-
-    def needs_merge(self) -> bool:
-        """Whether the index has become many small segments, or holds many dead rows."""
-        (n_segments, n_rows) = self._connection.execute(
-            "SELECT count(*), total(n_rows) FROM segment"
-        ).fetchone()
-        return bool(
-            n_segments > MAX_SEGMENTS
-            or (n_rows and n_rows - self.counts()[1] > MAX_DEAD_SHARE * n_rows)
-        )
-
-    def is_analysis_stale(self) -> bool:
-        """Whether the terms were made with another dictionary or folding: :meth:`merge` must be given new ones first."""
-        return meta_value(self._connection, "analyzer") != self._analyzer
+        Raises
+        ------
+        IndexCorrupt
+            When a file is missing or not what was written: nothing new is made from it.
+        """
+        segment = next(one for one in self.segments() if one.number == segment_no)
+        with changing(self.path):
+            require_sound_segments(self.path, [segment])
+            return open_segment(self.path, segment.name, segment.sizes)
 
     def current_chunks(self) -> Iterator[Chunk]:
-        """Read the current chunks, in the order in which :meth:`merge` writes their rows."""
+        """Read the current chunks, segment after segment."""
         for row in self._connection.execute(
             f"SELECT {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE died IS NULL ORDER BY segment_no, row"
         ):
             yield chunk_of_row(row)
 
-    def merge(self, terms: Terms | None = None) -> int:
-        """Write all current rows as one segment and forget what has died. Returns the new generation.
+    def is_analysis_stale(self) -> bool:
+        """Whether the terms were made with another dictionary, folding or set of fields: :meth:`analyse_again` comes first then."""
+        wanted = self._manifest.as_meta()
+        return any(meta_value(self._connection, key) != wanted[key] for key in RENEWABLE)
 
-        Parameters
-        ----------
-        terms
-            Field → the terms of each of :meth:`current_chunks`, made with the analyzer of the manifest. None keeps the
-            terms there are; rankings then stay the same.
-        """
+    # ----------------------------------------------------------------------------------------- writing
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Remember something with the index (the recipe, where its sources are)."""
+        with changing(self.path):
+            if meta_value(self._connection, key) == value:
+                return
+            with self._digests.writing():
+                set_values(self._connection, {key: value})
+
+    def commit(self, batch: Batch) -> int:
+        """Make one batch durable and visible; returns the new generation. All of it happens, or none."""
+        with changing(self.path):
+            return self._commit(batch)
+
+    def _commit(self, batch: Batch) -> int:
         generation = self.generation + 1
-        segments = self._connection.execute(
-            "SELECT segment_no, name FROM segment ORDER BY segment_no"
-        ).fetchall()
-        kept: dict[int, list[tuple[int, int]]] = {number: [] for number, _ in segments}
-        for number, row, chunk_no in self._connection.execute(
-            "SELECT segment_no, row, chunk_no FROM chunk JOIN document USING (doc_no) WHERE died IS NULL "
-            "ORDER BY segment_no, row"
-        ):
-            kept[number].append((row, chunk_no))
-        parts = [
-            (self.segment_arrays(number), np.array([row for row, _ in rows], dtype=np.int64))
-            for number, rows in kept.items()
-            if rows
-        ]
-        chunk_numbers = [chunk_no for rows in kept.values() for _, chunk_no in rows]
+        first_document, first_chunk = next_numbers(self._connection)
+        # Only the lock's holder adds rows, and numbers are never used twice: they are known before the segment is written.
+        sizes = [len(new.chunks) for new in batch.documents]
+        documents = np.repeat(np.arange(first_document, first_document + len(sizes)), sizes)
+        chunks = np.arange(first_chunk, first_chunk + len(documents), dtype=np.int64)
+        name = ""
         records: tuple[FileRecord, ...] = ()
-        name = f"{generation:08d}"
-        if parts:
-            known = json.loads(meta_value(self._connection, "fields"))
-            fields = known if terms is None else list(terms)
-            records = write_segment(self.path, name, merged_arrays(parts, fields, terms))
-        with transaction(self._connection):
-            self._connection.execute("DELETE FROM document WHERE died IS NOT NULL")
-            self._connection.execute("DELETE FROM access WHERE died IS NOT NULL")
-            if parts:
-                segment_no = self._insert_segment(
-                    name, len(chunk_numbers), count_tokens(parts), records
+        if batch.text_hashes:
+            if self.is_analysis_stale():
+                raise IndexMismatch(
+                    f"索引 {self.path} の語は別の辞書で作られています。ragjp index で作り直してから追加してください。"
                 )
-                self._connection.executemany(
-                    "UPDATE chunk SET segment_no = ?, row = ? WHERE chunk_no = ?",
-                    [(segment_no, row, chunk_no) for row, chunk_no in enumerate(chunk_numbers)],
-                )
-            self._connection.executemany(
-                "DELETE FROM segment WHERE segment_no = ?", [(n,) for n, _ in segments]
+            name = self._free_name(generation)
+            arrays = new_arrays(batch, chunks, documents.astype(np.int64))
+            records = write_segment(self.path, name, arrays)
+        with self._committing(name):
+            kill_documents(
+                self._connection,
+                [*batch.removed, *(new.document.doc_id for new in batch.documents)],
+                generation,
             )
-            if terms is not None:
-                self._connection.executemany(
-                    "UPDATE meta SET value = ? WHERE key = ?",
-                    [(self._analyzer, "analyzer"), (json.dumps(list(terms)), "fields")],
+            segment_no = None
+            if records:
+                n_tokens = len(batch.tokens.codes) if batch.tokens else 0
+                segment_no = insert_segment(
+                    self._connection, name, len(batch.text_hashes), n_tokens, records
                 )
-            self._connection.execute(
-                "UPDATE meta SET value = ? WHERE key = 'generation'", (str(generation),)
+            insert_documents(
+                self._connection,
+                batch,
+                segment_no=segment_no,
+                generation=generation,
+                first_document=first_document,
+                first_chunk=first_chunk,
             )
-        sweep_segments(self.path, {name})
+            change_access(self._connection, batch.access_changes, generation)
+            set_values(self._connection, {"generation": str(generation)})
         return generation
 
+    def _free_name(self, generation: int) -> str:
+        return free_name(self.path, generation, {segment.name for segment in self.segments()})
 
-def _segment_arrays(batch: Batch) -> Arrays:
-    arrays: dict[str, NDArray[Any]] = {"vectors": batch.vectors.astype(np.float16)}
-    for name, rows_terms in batch.terms.items():
-        arrays.update(build_postings(rows_terms).arrays(name))
-    if batch.tokens is not None:
-        arrays["tokens"] = batch.tokens.codes
-        arrays["token_scales"] = batch.tokens.scales
-        arrays["token_offsets"] = batch.tokens.offsets
-    return arrays
+    def needs_merge(self) -> bool:
+        """Whether the index has become many small segments, or holds many dead rows."""
+        return bool(worth_merging(self._connection))
+
+    def tidy(self) -> int:
+        """Merge what :meth:`needs_merge` is about and leave large, live segments alone. Returns the generation."""
+        chosen = worth_merging(self._connection)
+        return self.merge(chosen) if chosen else self.generation
+
+    def merge(self, numbers: Sequence[int] | None = None) -> int:
+        """Write the current rows of some segments (all when not given) as one and forget what has died there.
+
+        No ranking changes. Returns the new generation.
+        """
+        with changing(self.path):
+            generation = self.generation + 1
+            chosen = [
+                one for one in self.segments() if numbers is None or one.number in set(numbers)
+            ]
+            require_sound_segments(self.path, chosen)
+            name = self._free_name(generation)
+            record = merge_segments(
+                self._connection, self.path, chosen, name=name, generation=generation
+            )
+            with self._committing(name):
+                record()
+            self._sweep()
+            return generation
+
+    def analyse_again(
+        self, analyse: Analyse, *, progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Give every current chunk new terms, made with the analyzer and in the fields of the manifest. Returns the new generation.
+
+        Vectors and tokens stay as they are, their files are only linked. ``progress`` is called with (rows done, rows in all).
+        """
+        with changing(self.path):
+            generation = self.generation + 1
+            segments = self.segments()
+            require_sound_segments(self.path, segments)
+            renewed: dict[str, tuple[FileRecord, ...]] = {}
+            try:
+                for segment in segments:
+                    name = self._free_name(generation)
+                    renewed[name] = renew_terms(
+                        self._connection,
+                        self.path,
+                        segment,
+                        name,
+                        self._manifest.fields,
+                        analyse,
+                        progress,
+                    )
+            except BaseException:
+                for name in renewed:
+                    shutil.rmtree(self.path / SEGMENTS_NAME / name, ignore_errors=True)
+                raise
+            meta = self._manifest.as_meta()
+            with self._committing(*renewed):
+                for segment, (name, records) in zip(segments, renewed.items(), strict=True):
+                    self._connection.execute(
+                        "UPDATE segment SET name = ? WHERE segment_no = ?", (name, segment.number)
+                    )
+                    self._connection.execute(
+                        "DELETE FROM segment_file WHERE segment_no = ?", (segment.number,)
+                    )
+                    insert_files(self._connection, segment.number, records)
+                set_values(
+                    self._connection,
+                    {"generation": str(generation)} | {key: meta[key] for key in RENEWABLE},
+                )
+            self._sweep()
+            return generation

@@ -129,8 +129,9 @@ def build(
         writer.set_meta("recipe", recipe.model_dump_json())
         if writer.is_analysis_stale():
             # A newer dictionary or folding: new terms for every chunk, no new embedding.
-            writer.merge(
-                analyse(list(writer.current_chunks()), analyzer, partial(tell, "語の更新"))
+            writer.analyse_again(
+                lambda chunks: analyse(chunks, analyzer, lambda done, total: None),
+                progress=partial(tell, "語の更新"),
             )
         plan = _plan(items, writer, recipe, tell)
         tally = _Tally()
@@ -165,7 +166,7 @@ def build(
                     tally.added += 1
         if writer.needs_merge():
             tell("まとめ", 0, 1)
-            writer.merge()
+            writer.tidy()
             tell("まとめ", 1, 1)
         n_documents, n_chunks = writer.counts()
         _write_report(into, plan.failures)

@@ -42,6 +42,17 @@ def live(snapshot: Snapshot) -> list[tuple[int, Chunk]]:
     return list(zip(rows, snapshot.chunks(rows), strict=True))
 
 
+def rows_of(snapshot: Snapshot, field: str, term: str) -> list[int]:
+    found, base = [], 0
+    for postings in snapshot.fields()[field]:
+        (number,) = postings.find([term])
+        if number >= 0:
+            span = slice(postings.offsets[number], postings.offsets[number + 1])
+            found += (postings.rows[span] + base).tolist()
+        base += len(postings.lengths)
+    return found
+
+
 def test_an_empty_index_opens_and_finds_nothing(tmp_path: Path) -> None:
     snapshot = Snapshot(build_toy(tmp_path))
     assert visible(snapshot) == {}
@@ -167,20 +178,18 @@ def test_a_new_dictionary_gives_new_terms_and_touches_no_vector(tmp_path: Path) 
         tmp_path, Manifest("analyzer-2", "encoder-1", "toy", 16, 16, MANIFEST.fields)
     ) as writer:
         assert writer.is_analysis_stale()
-        chunks = list(writer.current_chunks())
-        writer.merge(
-            {field: [[f"{field}:{chunk.doc_id}"] for chunk in chunks] for field in MANIFEST.fields}
+        writer.analyse_again(
+            lambda chunks: {
+                field: [[f"{field}:{chunk.doc_id}"] for chunk in chunks]
+                for field in MANIFEST.fields
+            }
         )
         assert not writer.is_analysis_stale()
     after = Snapshot(tmp_path)
     assert visible(after) == {**TEXTS, "a.md": "新しい 規程"}
     for row, chunk in live(after):
         np.testing.assert_array_equal(after.vectors[row], vectors[chunk.doc_id])
-        (number,) = after.fields()["lemma"][0].find([f"lemma:{chunk.doc_id}"])
-        postings = after.fields()["lemma"][0]
-        assert postings.rows[postings.offsets[number] : postings.offsets[number + 1]].tolist() == [
-            row
-        ]
+        assert rows_of(after, "lemma", f"lemma:{chunk.doc_id}") == [row]
     assert check(tmp_path).problems == ()
 
 
@@ -197,6 +206,18 @@ def test_what_a_kill_left_behind_is_swept(tmp_path: Path) -> None:
     with IndexWriter(tmp_path, MANIFEST) as writer:
         assert set(writer.swept) == {"00000099", "00000100.new"}
     assert visible(Snapshot(tmp_path)) == TEXTS
+
+
+def test_files_that_no_catalog_names_are_swept_from_a_segment(tmp_path: Path) -> None:
+    """A migration that was killed leaves its files beside those of the segment; files of somebody else stay."""
+    segment = build_toy(tmp_path, batch_of(TEXTS)) / "segments" / "00000001"
+    for name in ("old.npy", "row_chunks.npy.new", "覚え書き.txt"):
+        (segment / name).write_bytes(b"?")
+    build_toy(tmp_path)
+    left = {path.name for path in segment.iterdir()}
+    assert not left & {"old.npy", "row_chunks.npy.new"}
+    assert "覚え書き.txt" in left
+    assert check(tmp_path).problems == ()
 
 
 def test_the_log_of_a_deleted_catalog_is_not_played_into_the_new_one(tmp_path: Path) -> None:

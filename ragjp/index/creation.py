@@ -1,0 +1,43 @@
+"""Making the catalog of a new index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ragjp.index.catalog import FORMAT_VERSION, SCHEMA, catalog_path, connect
+from ragjp.index.digests import DigestKeeper
+from ragjp.index.disk import sync_file, sync_folder
+from ragjp.index.seal import SEAL_NAME
+
+_LOGS = ("-wal", "-shm", "-journal")
+
+
+def forget_logs(catalog: Path) -> None:
+    """Remove the logs of a catalog that is gone: they would be played into the one that takes its place."""
+    for suffix in _LOGS:
+        catalog.with_name(catalog.name + suffix).unlink(missing_ok=True)
+
+
+def create_catalog(index: Path, meta: dict[str, str]) -> None:
+    """Make an empty catalog of generation 0 that appears whole or not at all."""
+    index.mkdir(parents=True, exist_ok=True)
+    final = catalog_path(index)
+    draft = final.with_suffix(".sqlite.new")
+    draft.unlink(missing_ok=True)
+    forget_logs(draft)
+    forget_logs(final)
+    (index / SEAL_NAME).unlink(missing_ok=True)
+    connection = connect(draft, mode="rwc")
+    try:
+        # Nobody sees the draft before all of it has been forced to the disk below.
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(SCHEMA)
+        rows = {**meta, "format_version": str(FORMAT_VERSION), "generation": "0"}
+        with DigestKeeper(connection).writing():
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+    finally:
+        connection.close()
+    sync_file(draft)
+    draft.rename(final)
+    sync_folder(index)
+    sync_folder(index.parent)

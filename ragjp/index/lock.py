@@ -1,0 +1,65 @@
+"""One writer at a time: the lock that everything which changes an index holds."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ragjp.errors import IndexLocked
+from ragjp.index.catalog import unusable
+from ragjp.index.disk import on_disk
+
+LOCK_NAME = "writer.lock"
+
+
+@contextmanager
+def writer_lock(index: Path, *, create: bool = False) -> Iterator[None]:
+    """Hold ``writer.lock`` of an index folder. Released by the system too when the process ends in any way.
+
+    Parameters
+    ----------
+    create
+        Make the folder when it is not there.
+
+    Raises
+    ------
+    IndexLocked
+        When another process is writing.
+    StorageFailed
+        When the lock's file cannot be opened.
+    """
+    with on_disk(index):
+        if create:
+            index.mkdir(parents=True, exist_ok=True)
+        file = (index / LOCK_NAME).open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise IndexLocked(
+                f"索引 {index} は別の処理が更新中です。それが終わってからもう一度実行してください。"
+            ) from error
+        yield
+
+
+@contextmanager
+def changing(index: Path) -> Iterator[None]:
+    """Say in one sentence why the index could not be changed: what the disk refused, or what is damaged.
+
+    Raises
+    ------
+    StorageFailed, IndexLocked, IndexCorrupt
+        See :func:`ragjp.index.disk.on_disk` and :func:`ragjp.index.catalog.unusable`.
+    """
+    with on_disk(index):
+        try:
+            yield
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise unusable(index, error) from error

@@ -1,0 +1,223 @@
+"""Checksums of segment files, taken when an index is opened: the small ones before the first answer, the rest behind it.
+
+A file is hashed once in a process: segments are written once, so a file that has the same place on the disk, size, time and
+checksum wanted has been verified already. Tokens are not hashed here: each row carries its own check (``token_checks.npy``), which
+is compared when the row is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+from ragjp.errors import IndexCorrupt, RagjpError
+from ragjp.index.catalog import SEGMENTS_NAME, catalog_path
+from ragjp.index.digests import document_digests, stored_digests, table_digests
+from ragjp.index.disk import storage_failed
+from ragjp.index.seal import seal_state
+from ragjp.index.segments import FileRecord, Segment, damaged_file, file_sha256
+
+#: Files whose rows are verified one by one as they are read.
+CHECKED_BY_ROW = frozenset({"tokens.npy", "token_scales.npy"})
+#: Bytes hashed before the index is open (about one second).
+BUDGET_BYTES = 1 << 30
+
+#: Files remembered as verified; a server that has seen more hashes those it opens once again.
+_REMEMBERED = 100_000
+_verified: set[tuple[int, int, int, int, str]] = set()
+
+
+class Verification:
+    """Files that are being verified; searching goes on meanwhile and asks :meth:`require_sound` each time."""
+
+    def __init__(self) -> None:
+        self._failure: RagjpError | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def require_sound(self) -> None:
+        """Raise what has been found wrong so far; costs nothing else.
+
+        Raises
+        ------
+        IndexCorrupt
+            When a file has another checksum than the catalog says.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every file has been read."""
+        return self._thread is None or not self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Wait until every file has been read, then do as :meth:`require_sound`."""
+        if self._thread is not None:
+            self._thread.join()
+        self.require_sound()
+
+    def stop(self) -> None:
+        """Give up what is left: the snapshot is being closed."""
+        self._stopped.set()
+
+    def run_behind(self, work: Iterable[Callable[[], None]]) -> None:
+        """Do the pieces of work in a thread of their own; the first that raises ends it."""
+
+        def run() -> None:
+            for piece in work:
+                if self._stopped.is_set():
+                    return
+                try:
+                    piece()
+                except FileNotFoundError:
+                    continue  # swept by a merge meanwhile: what is mapped stays, and was written whole
+                except RagjpError as error:
+                    self._failure = error
+                    return
+                except OSError as error:
+                    self._failure = storage_failed(Path(str(error.filename or "")), error)
+                    return
+
+        self._thread = threading.Thread(target=run, name="ragjp-verify", daemon=True)
+        self._thread.start()
+
+
+def verify_files(
+    index: Path,
+    segments: Iterable[Segment],
+    *,
+    skip: Collection[str] = CHECKED_BY_ROW,
+    budget_bytes: int = BUDGET_BYTES,
+) -> Verification:
+    """Compare the files of segments with the catalog's checksums, the smallest first.
+
+    Parameters
+    ----------
+    skip
+        Names of files to leave out.
+    budget_bytes
+        Hashed before this returns; what is beyond is hashed in a daemon thread.
+
+    Raises
+    ------
+    IndexCorrupt
+        When a file hashed before returning is not what was written.
+    FileNotFoundError
+        When one is missing: damage, or a merge that has swept it meanwhile.
+    """
+    files = sorted(
+        (
+            (record.n_bytes, index / SEGMENTS_NAME / segment.name / record.name, record)
+            for segment in segments
+            for record in segment.files
+            if record.name not in skip
+        ),
+        key=lambda file: file[0],
+    )
+    later: list[Callable[[], None]] = []
+    spent = 0
+    for n_bytes, path, record in files:
+        if is_verified(path, record):
+            continue
+        spent += n_bytes
+        if spent <= budget_bytes:
+            verify_file(path, record)
+        else:
+            later.append(lambda path=path, record=record: verify_file(path, record))  # type: ignore[misc]
+    verification = Verification()
+    if later:
+        verification.run_behind(later)
+    return verification
+
+
+def verify_file(path: Path, record: FileRecord) -> None:
+    """Hash one file, unless this process has done so.
+
+    Raises
+    ------
+    IndexCorrupt
+        When it is not what was written.
+    OSError
+        When it is missing or cannot be read.
+    """
+    if is_verified(path, record):
+        return
+    key = _key(path, record)
+    if key[2] != record.n_bytes:
+        raise damaged_file(path, f"{key[2]} ≠ {record.n_bytes} bytes")
+    if file_sha256(path) != record.sha256:
+        raise damaged_file(path, "SHA-256", code="segment_damaged")
+    if _key(path, record) == key:
+        if len(_verified) >= _REMEMBERED:
+            _verified.clear()
+        _verified.add(key)
+
+
+def is_verified(path: Path, record: FileRecord) -> bool:
+    """Whether this process has hashed this very file and found it sound."""
+    try:
+        return _key(path, record) in _verified
+    except OSError:
+        return False
+
+
+def _key(path: Path, record: FileRecord) -> tuple[int, int, int, int, str]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, record.sha256
+
+
+def require_sound_segments(index: Path, segments: Iterable[Segment]) -> None:
+    """Hash every file that a merge would read, but for what is checked by row.
+
+    Raises
+    ------
+    IndexCorrupt
+        When one is missing or not what was written.
+    """
+    try:
+        verify_files(index, segments, budget_bytes=1 << 62)
+    except FileNotFoundError as error:
+        raise IndexCorrupt(
+            f"索引のファイル {error.filename} がありません。ragjp check --repair で直すか、控えから戻すか、ragjp index で作り直してください。",
+            code="segment_missing",
+        ) from error
+
+
+def require_sound_catalog(index: Path, connection: sqlite3.Connection) -> bool:
+    """Compare the catalog with its seal; where it has been written to since, its rows with their digests.
+
+    Returns
+    -------
+    bool
+        True when the seal covers every byte, False when only the rows could be verified (the last writer was killed, or one is
+        at work).
+
+    Raises
+    ------
+    IndexCorrupt
+        When it is damaged.
+    """
+    state = seal_state(index)
+    if state == "sealed":
+        return True
+    try:
+        sound = (
+            state != "damaged"
+            and stored_digests(connection) == table_digests(connection)
+            and dict(connection.execute("SELECT doc_no, sha256 FROM document_digest"))
+            == dict(document_digests(connection))
+            and connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+        )
+    except (sqlite3.OperationalError, ValueError, OverflowError) as error:
+        if getattr(error, "sqlite_errorname", ""):  # the disk, a lock: not the contents
+            raise
+        sound = False  # text that is no UTF-8
+    if not sound:
+        raise IndexCorrupt(
+            f"索引の目録 {catalog_path(index)} が壊れています。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。",
+            code="catalog_damaged",
+        )
+    return False
