@@ -1,0 +1,215 @@
+"""Compiled scans over vectors. Handed out by :func:`ragjp.compiled.ready`; nothing imports this module at its top.
+
+The rows are halves, taken as the 16 bits they are: numba knows no half, but LLVM converts sixteen of them in one instruction, so
+that they are read at the speed of memory without ever being copied. Rows come in blocks; where few rows of a block are allowed only
+those are read, otherwise all are, because reading in one run costs less than jumping.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+#: Rows decided upon at a time. A buffer of candidates must have room for as many.
+BLOCK = 128
+#: Read a whole block when at least one in so many of its rows is allowed.
+_SPARSE = 8
+
+_BITS = types.Array(types.uint16, 2, "C", readonly=True)
+_CODES = types.Array(types.int8, 2, "C", readonly=True)
+_TAILS = types.Array(types.float32, 2, "C", readonly=True)
+_ALLOWED = types.Array(types.boolean, 1, "C", readonly=True)
+_ROWS = types.Array(types.int64, 1, "C", readonly=True)
+_COUNTS = types.UniTuple(types.int64, 2)
+_F64 = types.float64[::1]
+# Sums may be reordered: in `ragjp.index.dense` they are exact, so that every order gives the same.
+_FAST: Any = {"reassoc", "contract"}
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _half(_context: Any, bits: Any) -> Any:  # noqa: ANN401
+    """float32 of the 16 bits of a half."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), ir.FloatType())
+
+    return types.float32(types.uint16), generate
+
+
+@njit(types.float64(_BITS, types.int64, _F64), fastmath=_FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _dot_half(bits: Any, row: int, query: Any) -> Any:  # noqa: ANN401
+    total = 0.0
+    for j in range(query.shape[0]):
+        total += np.float64(_half(bits[row, j])) * query[j]
+    return total
+
+
+@njit(types.int32(_CODES, types.int64, types.int16[::1]), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _dot_code(codes: Any, row: int, query: Any) -> Any:  # noqa: ANN401
+    total = np.int32(0)
+    for j in range(query.shape[0]):
+        total += np.int32(codes[row, j]) * np.int32(query[j])
+    return total
+
+
+@njit(types.void(_F64, types.float64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _replace_least(heap: Any, value: float) -> None:  # noqa: ANN401
+    """Put a value in the place of a heap's least one, which is at its root."""
+    size = heap.shape[0]
+    place = 0
+    while 2 * place + 1 < size:
+        child = 2 * place + 1
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = value
+
+
+@njit(types.int64(_ALLOWED, types.int64, types.int64, types.int64[::1]), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _choose(allowed: Any, begin: int, end: int, chosen: Any) -> int:  # noqa: ANN401
+    """List the allowed rows of a block, without a branch to guess wrong."""
+    count = 0
+    for row in range(begin, end):
+        chosen[count] = row
+        count += allowed[row]
+    return count
+
+
+@njit(  # type: ignore[untyped-decorator]
+    types.void(_BITS, _ROWS, _F64, types.float32[::1]), nogil=True, cache=True
+)
+def score_rows(bits: Any, rows: Any, query: Any, out: Any) -> None:  # noqa: ANN401
+    """Inner products of some rows: bits (n, D) uint16, rows (R,), query (D,) float64, out (R,) float32."""
+    for i in range(rows.shape[0]):
+        out[i] = np.float32(_dot_half(bits, rows[i], query))
+
+
+@njit(  # type: ignore[untyped-decorator]
+    _COUNTS(_BITS, _ALLOWED, _F64, types.int64, _F64, types.int64[::1], _F64),
+    nogil=True,
+    cache=True,
+)
+def scan_rows(
+    bits: Any,  # noqa: ANN401
+    allowed: Any,  # noqa: ANN401
+    query: Any,  # noqa: ANN401
+    start: int,
+    heap: Any,  # noqa: ANN401
+    rows: Any,  # noqa: ANN401
+    scores: Any,  # noqa: ANN401
+) -> tuple[int, int]:
+    """Collect the rows that are no worse than the heap's least, from row ``start`` on, until the buffer is full.
+
+    Parameters
+    ----------
+    bits
+        (n, D) uint16. query : (D,) float64. allowed : (n,) bool.
+    heap
+        (k,) float64, a min-heap of the k best scores so far, −inf while there are fewer.
+    rows, scores
+        (C,) int64 and float64, the buffer; C ≥ :data:`BLOCK`.
+
+    Returns
+    -------
+    The row to go on from (n at the end), and how many were collected.
+    """
+    chosen = np.empty(BLOCK, np.int64)
+    values = np.empty(BLOCK, np.float64)
+    n_found = 0
+    for begin in range(start, bits.shape[0], BLOCK):
+        end = min(begin + BLOCK, bits.shape[0])
+        count = _choose(allowed, begin, end, chosen)
+        if n_found + count > rows.shape[0]:
+            return begin, n_found
+        if count * _SPARSE >= end - begin:
+            for row in range(begin, end):
+                values[row - begin] = _dot_half(bits, row, query)
+        else:
+            for i in range(count):
+                values[chosen[i] - begin] = _dot_half(bits, chosen[i], query)
+        for i in range(count):
+            score = np.float64(np.float32(values[chosen[i] - begin]))
+            if score >= heap[0]:
+                rows[n_found] = chosen[i]
+                scores[n_found] = score
+                n_found += 1
+                if score > heap[0]:
+                    _replace_least(heap, score)
+    return bits.shape[0], n_found
+
+
+@njit(  # type: ignore[untyped-decorator]
+    _COUNTS(
+        _CODES,
+        _TAILS,
+        _ALLOWED,
+        types.int16[::1],
+        types.UniTuple(types.float64, 4),
+        types.int64,
+        _F64,
+        types.int64[::1],
+        _F64,
+    ),
+    nogil=True,
+    cache=True,
+)
+def scan_codes(
+    codes: Any,  # noqa: ANN401
+    tails: Any,  # noqa: ANN401
+    allowed: Any,  # noqa: ANN401
+    query: Any,  # noqa: ANN401
+    line: tuple[float, float, float, float],
+    start: int,
+    heap: Any,  # noqa: ANN401
+    rows: Any,  # noqa: ANN401
+    uppers: Any,  # noqa: ANN401
+) -> tuple[int, int]:
+    """Collect the rows whose score may be no worse than the heap's least; see :func:`scan_rows` and :mod:`ragjp.index.codes`.
+
+    Parameters
+    ----------
+    codes
+        (n, W) int8, the records. tails : (n, W / 4) float32, the same bytes; its last two columns are the scale and the error.
+    query
+        (D,) int16.
+    line
+        (step, offset, length, slack): the score is within error · length + slack of dot · scale · step + offset.
+    heap
+        As in :func:`scan_rows`, of what the k best score at least.
+    rows, uppers
+        The buffer; what each row scores at most.
+    """
+    step, offset, length, slack = line
+    last = tails.shape[1] - 1
+    chosen = np.empty(BLOCK, np.int64)
+    dots = np.empty(BLOCK, np.int32)
+    n_found = 0
+    for begin in range(start, codes.shape[0], BLOCK):
+        end = min(begin + BLOCK, codes.shape[0])
+        count = _choose(allowed, begin, end, chosen)
+        if n_found + count > rows.shape[0]:
+            return begin, n_found
+        if count * _SPARSE >= end - begin:
+            for row in range(begin, end):
+                dots[row - begin] = _dot_code(codes, row, query)
+        else:
+            for i in range(count):
+                dots[chosen[i] - begin] = _dot_code(codes, chosen[i], query)
+        for i in range(count):
+            row = chosen[i]
+            middle = dots[row - begin] * (step * tails[row, last - 1]) + offset
+            error = length * tails[row, last] + slack
+            if middle + error >= heap[0]:
+                rows[n_found] = row
+                uppers[n_found] = middle + error
+                n_found += 1
+                if middle - error > heap[0]:
+                    _replace_least(heap, middle - error)
+    return codes.shape[0], n_found
