@@ -77,7 +77,10 @@ def _run_apart(item: str, asked: argparse.Namespace, folder: Path) -> int:
     """Run one item in a process of its own: no item meets the threads, caches and memory of another."""
     flags = [f"--{name}" for name in ("full", "quick", "keep") if getattr(asked, name)]
     command = [sys.executable, "-m", "evals.bench", "--items", item, "--out", str(folder), *flags]
-    return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+    code = subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+    if code:
+        print(f"{item} を測れませんでした（終了コード {code}）。", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":
