@@ -126,7 +126,7 @@ class IndexWriter:
 
     @contextmanager
     def _committing(self, *folders: str) -> Iterator[None]:
-        """A transaction that names new segment folders; they go again when it fails."""
+        """A transaction that names new segment folders (or none, ""); they go again when it fails."""
         try:
             with self._digests.writing():
                 yield
@@ -134,7 +134,7 @@ class IndexWriter:
             # Where even this question fails, it may have been committed: the next writer sweeps.
             with suppress(Exception):
                 named = {segment.name for segment in read_segments(self._connection)}
-                for folder in set(folders) - named:
+                for folder in set(folders) - named - {""}:  # no name: a batch without chunks
                     shutil.rmtree(self.path / SEGMENTS_NAME / folder, ignore_errors=True)
             raise
 
