@@ -74,7 +74,8 @@ def maxsim_int8(
     """MaxSim over int8 rows, with the query in 16-bit integers: compiled when the kernels are loaded, in NumPy until then.
 
     Both give the same bits: sums of integers are exact in any order, and what follows them is done in one order by both. Against
-    :func:`maxsim_reference` over the same rows in float32 the difference is below 1e-5 (the query's rounding).
+    :func:`maxsim_reference` over the same rows in float32 a score is off by no more than half a step of :func:`query_codes` times
+    the greatest absolute sum of a row; on e5 tokens of 384 numbers by 5e-7.
 
     No sum overflows: with the scale of :func:`query_codes` a query token's codes c have ``128 * sum |c_i| < 2^31``, and a
     document's codes lie in [-128, 127], so every partial sum of ``c_i * d_i``, in whatever order, fits an int32. (In NumPy they

@@ -1,0 +1,370 @@
+"""The token store on the disk: read row by row, verified row by row, and an error with a sentence when the files are not right."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragjp.errors import IndexCorrupt, IndexUnreadable, RagjpError, StorageFailed
+from ragjp.index import token_files
+from ragjp.index.token_files import TokenPart
+from ragjp.index.tokens import PackedTokens, TokenStore, quantise, token_checks
+
+LENGTHS = (3, 0, 5, 1, 0, 0, 7, 2)
+WIDTH = 12
+
+
+def packed(lengths: tuple[int, ...] | list[int], seed: int = 0, width: int = WIDTH) -> PackedTokens:
+    offsets = np.cumsum([0, *lengths]).astype(np.int64)
+    rng = np.random.default_rng(seed)
+    return quantise(rng.standard_normal((int(offsets[-1]), width)).astype(np.float32), offsets)
+
+
+def written(folder: Path, tokens: PackedTokens) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "tokens.npy", tokens.codes)
+    np.save(folder / "token_scales.npy", tokens.scales)
+    return folder
+
+
+def opened(folder: Path, tokens: PackedTokens) -> TokenPart:
+    return TokenPart.open(folder, offsets=tokens.offsets, checks=token_checks(tokens))
+
+
+def same(found: PackedTokens, expected: PackedTokens) -> None:
+    np.testing.assert_array_equal(found.codes, expected.codes)
+    np.testing.assert_array_equal(found.scales, expected.scales)
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    assert found.codes.dtype == np.int8
+    assert found.scales.dtype == np.float16
+
+
+@given(
+    parts=st.lists(st.lists(st.integers(0, 6), max_size=8), min_size=1, max_size=4),
+    picks=st.lists(st.integers(0, 10_000), max_size=12),
+    max_buffers=st.integers(1, 3),
+)
+def test_what_is_read_is_what_is_held(
+    tmp_path_factory: pytest.TempPathFactory,
+    parts: list[list[int]],
+    picks: list[int],
+    max_buffers: int,
+) -> None:
+    """Any rows, in any order, twice too, neighbours joined into one read or not, over any segments."""
+    held = [packed(lengths, seed) for seed, lengths in enumerate(parts)]
+    folder = tmp_path_factory.mktemp("segments")
+    store = TokenStore(
+        [
+            opened(written(folder / str(number), tokens), tokens)
+            for number, tokens in enumerate(held)
+        ]
+    )
+    n_rows = sum(len(tokens) for tokens in held)
+    rows = np.array([pick % n_rows for pick in picks] if n_rows else [], dtype=np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_files, "_MAX_BUFFERS", max_buffers)
+        same(store.take(rows), TokenStore(held).take(rows))
+        same(store.take(rows), TokenStore(held).take(rows))
+    store.close()
+
+
+@pytest.mark.parametrize("row", [-1, len(LENGTHS)])
+def test_a_row_that_is_not_there_is_refused(tmp_path: Path, row: int) -> None:
+    """A negative row would count from the end and return another document's tokens."""
+    tokens = packed(LENGTHS)
+    for part in (tokens, opened(written(tmp_path, tokens), tokens)):
+        with pytest.raises(IndexError):
+            TokenStore([part]).take(np.array([0, row]))
+
+
+def test_short_reads_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may give less than was asked for: a signal, a network file system, 2 GiB."""
+    tokens = packed(LENGTHS)
+    store = TokenStore([opened(written(tmp_path, tokens), tokens)])
+    whole = os.preadv
+    monkeypatch.setattr(
+        os, "preadv", lambda fd, buffers, offset: whole(fd, [buffers[0][:5]], offset)
+    )
+    same(store.take(np.arange(len(LENGTHS))), tokens)
+
+
+def test_a_file_shortened_under_a_reader_is_an_error_and_not_a_sigbus(tmp_path: Path) -> None:
+    tokens = packed(LENGTHS)
+    store = TokenStore([opened(written(tmp_path / "00000007", tokens), tokens)])
+    os.truncate(
+        tmp_path / "00000007" / "tokens.npy",
+        (tmp_path / "00000007" / "tokens.npy").stat().st_size - 1,
+    )
+    same(store.take(np.array([0])), TokenStore([tokens]).take(np.array([0])))
+    with pytest.raises(IndexCorrupt, match=r"00000007.*終わって") as caught:
+        store.take(np.array([0, len(LENGTHS) - 1]))
+    assert caught.value.code == "tokens_damaged"
+
+
+@pytest.mark.parametrize("name", ["tokens.npy", "token_scales.npy"])
+def test_every_flipped_bit_is_found_when_its_row_is_read(tmp_path: Path, name: str) -> None:
+    """No wrong score from a damaged row; rows beside it go on answering."""
+    tokens = packed((2, 3))
+    folder = written(tmp_path / "00000003", tokens)
+    path, start = folder / name, 128
+    sound = path.read_bytes()
+    first = 2 * (WIDTH if name == "tokens.npy" else 2)
+    assert len(sound) == start + first * 5 // 2
+    for place in range(start, len(sound)):
+        for bit in range(8):
+            path.write_bytes(sound[:place] + bytes([sound[place] ^ 1 << bit]) + sound[place + 1 :])
+            part = opened(folder, tokens)
+            hurt = int(place - start >= first)
+            with pytest.raises(IndexCorrupt, match=f"00000003.*（{hurt} 行目") as caught:
+                TokenStore([part]).take(np.array([hurt]))
+            assert caught.value.code == "tokens_damaged"
+            TokenStore([part]).take(np.array([1 - hurt]))
+            assert list(part.damaged_rows()) == [hurt]
+
+
+def test_a_damaged_row_is_refused_every_time(tmp_path: Path) -> None:
+    """A row that failed must not count as verified."""
+    tokens = packed(LENGTHS)
+    checks = token_checks(tokens)
+    checks[2] ^= 1
+    store = TokenStore(
+        [TokenPart.open(written(tmp_path, tokens), offsets=tokens.offsets, checks=checks)]
+    )
+    for _ in range(3):
+        with pytest.raises(IndexCorrupt):
+            store.take(np.array([0, 2, 3]))
+
+
+def test_a_row_is_verified_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards the cost: a checksum a row, not one a question."""
+    tokens = packed(LENGTHS)
+    store = TokenStore([opened(written(tmp_path, tokens), tokens)])
+    store.take(np.array([0, 2]))
+    seen = []
+    crc32 = zlib.crc32
+    monkeypatch.setattr(zlib, "crc32", lambda *args: seen.append(len(args[0])) or crc32(*args))
+    store.take(np.array([2, 0]))
+    assert seen == []
+    store.take(np.array([2, 3]))
+    assert seen == [WIDTH, 2]
+
+
+def test_checks_are_of_codes_and_then_scales() -> None:
+    """The layout that the writer, the reader and ``ragjp check`` share."""
+    tokens = packed(LENGTHS)
+    expected = [
+        zlib.crc32(tokens.codes[a:b].tobytes() + tokens.scales[a:b].tobytes())
+        for a, b in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True)
+    ]
+    assert token_checks(tokens).tolist() == expected
+    assert token_checks(packed([])).tolist() == []
+    assert token_checks(packed([0, 0])).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("max_bytes", [1, WIDTH * 4, WIDTH * 9, 1 << 20])
+def test_blocks_in_order_make_up_the_part(tmp_path: Path, max_bytes: int) -> None:
+    tokens = packed(LENGTHS)
+    part = opened(written(tmp_path, tokens), tokens)
+    rows = 0
+    codes = []
+    for first, block in part.blocks(max_bytes):
+        assert first == rows
+        assert np.count_nonzero(np.diff(block.offsets)) == 1 or block.codes.nbytes <= max_bytes
+        rows += len(block)
+        codes.append(block.codes)
+        same(block, TokenStore([tokens]).take(np.arange(first, rows)))
+    assert rows == len(LENGTHS)
+    np.testing.assert_array_equal(np.concatenate(codes), tokens.codes)
+    assert list(part.damaged_rows(max_bytes)) == []
+
+
+def test_blocks_of_a_damaged_part_raise(tmp_path: Path) -> None:
+    """A merge must not pass damaged tokens on under a new checksum."""
+    tokens = packed(LENGTHS)
+    checks = token_checks(tokens)
+    checks[6] ^= 1 << 31
+    part = TokenPart.open(written(tmp_path, tokens), offsets=tokens.offsets, checks=checks)
+    with pytest.raises(IndexCorrupt):
+        list(part.blocks(WIDTH))
+    assert list(part.damaged_rows(WIDTH)) == [6]
+
+
+def test_an_index_without_checks_is_read_unverified(tmp_path: Path) -> None:
+    tokens = packed(LENGTHS)
+    part = TokenPart.open(written(tmp_path, tokens), offsets=tokens.offsets)
+    same(TokenStore([part]).take(np.arange(len(LENGTHS))), tokens)
+    assert list(part.damaged_rows()) == []
+
+
+BAD_OFFSETS = {
+    "empty": [],
+    "not from 0": [1, 2, 5],
+    "falling": [0, 3, 2, 5],
+    "beyond the end": [0, 2, 6],
+    "before the end": [0, 2],
+}
+
+
+@pytest.mark.parametrize("offsets", BAD_OFFSETS.values(), ids=BAD_OFFSETS)
+def test_offsets_that_do_not_fit_the_files_are_refused(tmp_path: Path, offsets: list[int]) -> None:
+    folder = written(tmp_path, packed((2, 3)))
+    with pytest.raises(IndexCorrupt):
+        TokenPart.open(folder, offsets=np.array(offsets, dtype=np.int64))
+
+
+def test_checks_of_another_number_of_rows_are_refused(tmp_path: Path) -> None:
+    tokens = packed((2, 3))
+    with pytest.raises(IndexCorrupt):
+        TokenPart.open(
+            written(tmp_path, tokens), offsets=tokens.offsets, checks=np.zeros(3, np.uint32)
+        )
+
+
+@pytest.mark.parametrize("name", ["tokens.npy", "token_scales.npy"])
+def test_a_header_that_lies_is_refused_or_changes_nothing(tmp_path: Path, name: str) -> None:
+    """Every byte of the header set to other values: never another array than the one that was written, never another exception."""
+    tokens = packed((2, 3))
+    folder = written(tmp_path, tokens)
+    path = folder / name
+    sound = path.read_bytes()
+    refused = 0
+    for place in range(128):
+        for value in (0, 0x20, ord("9"), ord("("), 0xFF):
+            path.write_bytes(sound[:place] + bytes([value]) + sound[place + 1 :])
+            try:
+                part = opened(folder, tokens)
+            except RagjpError:
+                refused += 1
+                continue
+            same(TokenStore([part]).take(np.arange(2)), tokens)
+    assert refused > 150
+
+
+def test_objects_other_types_and_other_versions_are_refused(tmp_path: Path) -> None:
+    """No pickle is ever read, and a float array is not taken for codes."""
+    tokens = packed((2, 3))
+    folder = written(tmp_path, tokens)
+    path = folder / "tokens.npy"
+    for bad in (
+        np.array([[1], ["x"]], dtype=object),
+        tokens.codes.astype(np.float32),
+        np.asfortranarray(tokens.codes),
+        tokens.codes.reshape(-1),
+        tokens.codes.view(np.uint8),
+    ):
+        np.save(path, bad, allow_pickle=True)
+        with pytest.raises(IndexCorrupt):
+            opened(folder, tokens)
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, tokens.codes, version=(2, 0))
+    with pytest.raises(IndexCorrupt):
+        opened(folder, tokens)
+    path.write_bytes(b"")
+    with pytest.raises(IndexCorrupt):
+        opened(folder, tokens)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        opened(folder, tokens)
+
+
+def test_what_the_disk_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = packed(LENGTHS)
+    store = TokenStore([opened(written(tmp_path, tokens), tokens)])
+
+    def fails(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", fails)
+    with pytest.raises(StorageFailed) as caught:
+        store.take(np.array([0]))
+    assert caught.value.code == "io_failed"
+
+
+def test_segments_of_different_widths_are_refused() -> None:
+    """Their rows cannot stand in one array; an empty segment's width does not matter."""
+    with pytest.raises(IndexCorrupt):
+        TokenStore([packed((2,), width=8), packed((2,), width=12)])
+    assert TokenStore([packed((0,), width=8), packed((2,))]).take(np.array([0, 1])).width == WIDTH
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counting is all
+
+
+def test_files_are_closed_with_the_store_and_without_it(tmp_path: Path) -> None:
+    """A server refreshes for months: not a descriptor may stay."""
+    tokens = packed(LENGTHS)
+    folder = written(tmp_path, tokens)
+    gc.collect()
+    before = open_files()
+    store = TokenStore([opened(folder, tokens)])
+    assert open_files() == before + 2
+    store.close()
+    assert open_files() == before
+    with pytest.raises(IndexUnreadable) as caught:
+        store.take(np.array([0]))
+    assert caught.value.code == "index_closed"
+    store = TokenStore([opened(folder, tokens)])
+    del store
+    gc.collect()
+    assert open_files() == before
+    with pytest.raises(IndexCorrupt):
+        TokenPart.open(folder, offsets=np.array([0, 1]))
+    gc.collect()
+    assert open_files() == before
+
+
+def test_a_store_closed_under_readers_never_reads_another_file(tmp_path: Path) -> None:
+    """A descriptor closed during a read is reused by the next open: tokens of another index, or bytes of any file."""
+    mine, other = packed((40,) * 50, 1), packed((40,) * 50, 2)
+    first, second = written(tmp_path / "1", mine), written(tmp_path / "2", other)
+    wrong: list[str] = []
+    for _ in range(20):
+        store = TokenStore([TokenPart.open(first, offsets=mine.offsets)])
+
+        def read(store: TokenStore = store) -> None:
+            try:
+                while True:
+                    if store.take(np.arange(50)).codes.tobytes() != mine.codes.tobytes():
+                        wrong.append("other bytes")
+            except IndexUnreadable:
+                return
+            except BaseException as error:
+                wrong.append(repr(error))
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        store.close()
+        kept = [TokenPart.open(second, offsets=other.offsets) for _ in range(3)]
+        for reader in readers:
+            reader.join()
+        del kept
+    assert wrong == []
+
+
+@given(st.lists(st.integers(0, 5), max_size=6), st.floats(1e-9, 1e3), st.integers(0, 2**31))
+def test_quantising_in_blocks_is_quantising_at_once(
+    lengths: list[int], size: float, seed: int
+) -> None:
+    """The stored codes are part of what a rebuilt index must equal bit by bit."""
+    offsets = np.cumsum([0, *lengths, 300]).astype(np.int64)
+    rng = np.random.default_rng(seed)
+    tokens = (size * rng.standard_normal((int(offsets[-1]), 8))).astype(np.float32)
+    found = quantise(tokens, offsets)
+    peaks = np.abs(tokens).max(axis=1)
+    scales = (peaks / 127.0).astype(np.float16)
+    divisors = np.maximum(scales.astype(np.float32), np.float32(6e-8))[:, None]
+    np.testing.assert_array_equal(found.scales, scales)
+    np.testing.assert_array_equal(
+        found.codes, np.clip(np.rint(tokens / divisors), -127, 127).astype(np.int8)
+    )
+    np.testing.assert_array_equal(found.offsets, offsets)
