@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ragjp.index.catalog import (
+    CATALOG_NAME,
     SEGMENTS_NAME,
     current_generation,
     open_catalog,
     transaction,
     unusable,
 )
-from ragjp.index.postings import Postings, postings_from_arrays
-from ragjp.index.segments import file_sha256, open_segment
+from ragjp.index.check_catalog import CatalogFindings, examine_catalog
+from ragjp.index.check_segments import (
+    CatalogRows,
+    SegmentFindings,
+    catalog_rows,
+    examine_segment,
+)
+from ragjp.index.disk import on_disk
+from ragjp.index.problems import Problem, guarded
+from ragjp.index.seal import SEAL_NAME
+from ragjp.index.segments import Segment, read_segments, segment_like_folders, stray_files
 from ragjp.index.view import ALIVE
 
+__all__ = ["CheckReport", "Findings", "Problem", "check", "examine"]
+
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong: a reason code, the file or row, and a sentence."""
-
-    code: str
-    where: str
-    sentence: str
+#: Looks at an index that a writer merges meanwhile before giving its findings as they are.
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was verified, and what is wrong; sound when ``problems`` is empty."""
+    """What was verified, and what is wrong; sound when ``problems`` is empty. ``warnings`` change no answer."""
 
     problems: tuple[Problem, ...]
     n_documents: int
@@ -45,6 +46,20 @@ class CheckReport:
     n_segments: int
     n_files: int
     generation: int
+    warnings: tuple[Problem, ...] = ()
+    #: Rows of documents that are removed or replaced: what a compaction would free.
+    n_dead_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that an examination found, for the report and for a repair."""
+
+    catalog: CatalogFindings
+    segments: dict[int, SegmentFindings]
+    other: list[Problem]
+    strays: list[Problem]
+    report: CheckReport
 
 
 def check(path: Path, *, progress: Progress | None = None) -> CheckReport:
@@ -54,204 +69,115 @@ def check(path: Path, *, progress: Progress | None = None) -> CheckReport:
     ------
     IndexMissing, IndexMismatch, IndexCorrupt, IndexUnreadable
         When there is no catalog that could be read at all.
+    StorageFailed
+        When the disk fails.
     """
+    return examine(path, progress=progress).report
+
+
+def examine(path: Path, *, progress: Progress | None = None) -> Findings:
+    """Verify the index at ``path`` and keep what was found in detail; raises as :func:`check` does."""
     tell: Progress = progress or (lambda stage, done, total: None)
-    connection = open_catalog(path)
+    with on_disk(path), closing(open_catalog(path)) as connection:
+        # Text that is no UTF-8 is damage to be found, not an exception from the driver.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        try:
+            for attempt in range(_ATTEMPTS):
+                findings = _examine_once(path, connection, tell)
+                # A merge may have swept the files that were just looked for: what it wrote is looked at instead.
+                if not findings.report.problems or not _has_moved_on(connection, findings):
+                    break
+                del attempt
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise unusable(path, error) from error
+    return findings
+
+
+def _has_moved_on(connection: sqlite3.Connection, findings: Findings) -> bool:
     try:
-        # One read transaction, over before the long reading of files, which no writer should have to wait for.
-        with transaction(connection, "DEFERRED"):
-            problems = list(_catalog_problems(connection))
-            generation = current_generation(connection)
-            meta = dict(connection.execute("SELECT key, value FROM meta"))
-            segments = connection.execute(
-                "SELECT segment_no, name, n_rows, n_tokens FROM segment"
-            ).fetchall()
-            files = {
-                number: connection.execute(
-                    "SELECT name, n_bytes, sha256 FROM segment_file WHERE segment_no = ?", (number,)
-                ).fetchall()
-                for number, _, _, _ in segments
-            }
-            for number, name, n_rows, _ in segments:
-                problems += _row_problems(connection, number, name, n_rows)
-            n_documents, n_chunks = _counts(connection, generation)
-        for done, (number, name, n_rows, n_tokens) in enumerate(segments):
-            tell("検査", done, len(segments))
-            damaged = list(_file_problems(path, name, files[number]))
-            problems += damaged
-            if not damaged:
-                problems += _segment_problems(path, meta, name, files[number], n_rows, n_tokens)
-        tell("検査", len(segments), len(segments))
-        if problems and current_generation(connection) != generation:
-            # A merge may have swept the files that were just looked for: what it wrote is looked at instead.
-            return check(path, progress=progress)
-        return CheckReport(
-            tuple(problems),
-            n_documents,
-            n_chunks,
-            len(segments),
-            sum(map(len, files.values())),
-            generation,
-        )
-    except sqlite3.DatabaseError as error:
-        raise unusable(path, error) from error
-    finally:
-        connection.close()
+        return current_generation(connection) != findings.report.generation
+    except ValueError:
+        return False
 
 
-def _counts(connection: sqlite3.Connection, generation: int) -> tuple[int, int]:
+def _examine_once(path: Path, connection: sqlite3.Connection, tell: Progress) -> Findings:
+    segments: list[Segment] = []
+    rows: dict[int, CatalogRows] = {}
+    meta: dict[str, str] = {}
+    counted = [0, 0, 0]
+
+    def read() -> Iterator[Problem]:
+        counted[2] = current_generation(connection)
+        meta.update(connection.execute("SELECT key, value FROM meta").fetchall())
+        segments.extend(read_segments(connection))
+        rows.update((one.number, catalog_rows(connection, one.number)) for one in segments)
+        counted[:2] = _counts(connection, counted[2])
+        yield from ()
+
+    # One read transaction, over before the long reading of files, which no writer should have to wait for.
+    with transaction(connection, "DEFERRED"):
+        connection.execute("SELECT count(*) FROM meta").fetchone()  # takes the lock of a reader
+        catalog = examine_catalog(connection, path)
+        other = list(guarded(CATALOG_NAME, read))
+    by_segment: dict[int, SegmentFindings] = {}
+    total = sum(len(one.files) for one in segments)
+    done = 0
+    for segment in segments:
+        tell("検査", done, total)
+
+        def look(segment: Segment = segment) -> Iterator[Problem]:
+            by_segment[segment.number] = examine_segment(path, meta, segment, rows[segment.number])
+            yield from ()
+
+        where = f"{SEGMENTS_NAME}/{segment.name}"
+        other += guarded(where, look, code="array_inconsistent")
+        done += len(segment.files)
+    tell("検査", total, total)
+    strays = list(_strays(path, segments))
+    found = [problem for one in by_segment.values() for problem in one.problems]
+    n_rows = sum(len(one.rows) for one in rows.values())
+    report = CheckReport(
+        (*catalog.problems, *other, *found),
+        counted[0],
+        counted[1],
+        len(segments),
+        total,
+        counted[2],
+        (*catalog.warnings, *strays),
+        n_rows - counted[1],
+    )
+    return Findings(catalog, by_segment, other, strays, report)
+
+
+def _counts(connection: sqlite3.Connection, generation: int) -> list[int]:
     """Documents and chunks of a generation."""
-    (n_documents,) = connection.execute(
-        f"SELECT count(*) FROM document WHERE {ALIVE}", {"g": generation}
-    ).fetchone()
-    (n_chunks,) = connection.execute(
-        f"SELECT count(*) FROM chunk JOIN document USING (doc_no) WHERE {ALIVE}", {"g": generation}
-    ).fetchone()
-    return int(n_documents), int(n_chunks)
+    counts = []
+    for tables in ("document", "chunk JOIN document USING (doc_no)"):
+        (number,) = connection.execute(
+            f"SELECT count(*) FROM {tables} WHERE {ALIVE}", {"g": generation}
+        ).fetchone()
+        counts.append(int(number))
+    return counts
 
 
-def _catalog_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
-    for (message,) in connection.execute("PRAGMA integrity_check"):
-        if message != "ok":
-            yield Problem("catalog_damaged", "catalog.sqlite", f"目録が壊れています: {message}")
-    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+def _strays(path: Path, segments: Sequence[Segment]) -> Iterator[Problem]:
+    """Files that look like ours and that nothing names: no damage, only room that the next update frees."""
+    named = {segment.name: set(segment.sizes) for segment in segments}
+    found = [
+        path / name
+        for name in (f"{CATALOG_NAME}.new", f"{CATALOG_NAME}.old", f"{SEAL_NAME}.new")
+        if (path / name).exists()
+    ]
+    folder = path / SEGMENTS_NAME
+    found += [entry for entry in segment_like_folders(folder) if entry.name not in named]
+    for name, files in named.items():
+        found += stray_files(folder / name, files)
+    for entry in found:
+        where = str(entry.relative_to(path))
         yield Problem(
-            "dangling_reference",
-            f"{table} {row}",
-            f"{table} の {row} 行目が、ない {parent} を指しています。",
+            "stray_file",
+            where,
+            f"{where} は索引のどこからも使われていません（次の更新で消えます）。",
         )
-    for chunk_no, doc_id in connection.execute(
-        "SELECT chunk_no, doc_id FROM chunk JOIN document USING (doc_no) LEFT JOIN page "
-        "ON page.doc_no = chunk.doc_no AND page.number = chunk.page "
-        "WHERE page.text IS NULL OR chunk.start < 0 OR chunk.end > length(page.text)"
-    ):
-        yield Problem(
-            "chunk_outside_page", doc_id, f"{doc_id} の断片 {chunk_no} がページの外を指しています。"
-        )
-    for (doc_id,) in connection.execute(
-        "SELECT doc_id FROM document WHERE died IS NULL AND NOT EXISTS "
-        "(SELECT 1 FROM chunk WHERE chunk.doc_no = document.doc_no)"
-    ):
-        yield Problem("document_without_chunks", doc_id, f"{doc_id} に検索できる断片がありません。")
-
-
-def _file_problems(
-    path: Path, segment: str, files: list[tuple[str, int, str]]
-) -> Iterator[Problem]:
-    if not files:
-        yield Problem(
-            "segment_without_files", segment, f"セグメント {segment} のファイルが目録にありません。"
-        )
-    for name, n_bytes, sha256 in files:
-        file = path / SEGMENTS_NAME / segment / name
-        where = f"{SEGMENTS_NAME}/{segment}/{name}"
-        try:
-            size = file.stat().st_size
-            digest = file_sha256(file)
-        except OSError as error:
-            yield Problem("file_missing", where, f"{where} を読めません（{error.strerror}）。")
-            continue
-        if size != n_bytes:
-            yield Problem(
-                "file_size",
-                where,
-                f"{where} の大きさが違います（{size} バイト、目録では {n_bytes}）。",
-            )
-        elif digest != sha256:
-            yield Problem("file_checksum", where, f"{where} の中身が書いたときと違います。")
-
-
-def _row_problems(
-    connection: sqlite3.Connection, number: int, name: str, n_rows: int
-) -> Iterator[Problem]:
-    """Rows of live chunks must lie inside their segment (that no two share a row is a constraint of the table)."""
-    (outside,) = connection.execute(
-        "SELECT count(*) FROM chunk WHERE segment_no = ? AND row >= ?", (number, n_rows)
-    ).fetchone()
-    if outside:
-        yield Problem(
-            "row_outside_segment",
-            name,
-            f"セグメント {name} の外を指す断片が {outside} 件あります。",
-        )
-
-
-def _segment_problems(
-    path: Path,
-    meta: dict[str, str],
-    name: str,
-    files: list[tuple[str, int, str]],
-    n_rows: int,
-    n_tokens: int,
-) -> Iterator[Problem]:
-    try:
-        arrays = open_segment(path, name, {file: size for file, size, _ in files})
-    except FileNotFoundError as error:  # it was there when its checksum was taken
-        where = f"{SEGMENTS_NAME}/{name}"
-        yield Problem("file_missing", where, f"{error.filename} がありません。")
-        return
-    yield from _array_problems(meta, name, arrays, n_rows, n_tokens)
-
-
-def _array_problems(
-    meta: dict[str, str],
-    name: str,
-    arrays: dict[str, NDArray[Any]],
-    n_rows: int,
-    n_tokens: int,
-) -> Iterator[Problem]:
-    def wrong(what: str, sentence: str) -> Problem:
-        return Problem(
-            "array_inconsistent", f"{SEGMENTS_NAME}/{name}/{what}", f"{name} の {what}: {sentence}"
-        )
-
-    vectors = arrays.get("vectors")
-    if vectors is None or vectors.shape != (n_rows, int(meta["dim"])):
-        yield wrong("vectors", "行数か幅が目録と違います。")
-    elif n_rows and not np.allclose(
-        np.linalg.norm(vectors.astype(np.float32), axis=1), 1.0, atol=5e-3
-    ):
-        yield wrong("vectors", "長さが 1 でない行があります。")
-    if "tokens" in arrays:
-        offsets = arrays["token_offsets"]
-        if len(offsets) != n_rows + 1 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-            yield wrong("token_offsets", "区切りが正しくありません。")
-        elif (
-            not int(offsets[-1]) == len(arrays["tokens"]) == len(arrays["token_scales"]) == n_tokens
-        ):
-            yield wrong("tokens", "行数が区切りと違います。")
-    for field in json.loads(meta["fields"]):
-        try:
-            postings = postings_from_arrays(arrays, field)
-        except KeyError as error:
-            yield wrong(str(error), "ファイルが足りません。")
-            continue
-        if sentence := _posting_fault(postings, n_rows):
-            yield wrong(field, sentence)
-
-
-def _posting_fault(postings: Postings, n_rows: int) -> str:
-    """Say what contradicts itself in a field's postings; empty when nothing does."""
-    offsets, rows = postings.offsets, postings.rows
-    if len(postings.lengths) != n_rows:
-        return "行数が目録と違います。"
-    if (
-        len(offsets) != len(postings.hashes) + 1
-        or int(offsets[-1]) != len(rows)
-        or (np.diff(offsets) <= 0).any()
-    ):
-        return "語の区切りが正しくありません。"
-    if (
-        len(postings.ends) != len(postings.hashes)
-        or (np.diff(postings.hashes.astype(np.uint64)) == 0).any()
-    ):
-        return "語の見出しが正しくありません。"
-    if len(rows) and (rows.min() < 0 or rows.max() >= n_rows):
-        return "存在しない行を指しています。"
-    counted = np.bincount(rows, weights=postings.counts, minlength=n_rows)
-    saturated = bool((postings.counts == 65535).any())
-    if not saturated and not np.array_equal(
-        counted.astype(np.int64), postings.lengths.astype(np.int64)
-    ):
-        return "語数の合計が合いません。"
-    return ""

@@ -319,8 +319,8 @@ def sweep_segments(index: Path, keep: Mapping[str, Collection[str]]) -> list[str
     if not folder.is_dir():
         return []
     swept = []
-    for entry in folder.iterdir():
-        if entry.name not in keep and _OURS.fullmatch(entry.name):
+    for entry in segment_like_folders(folder):
+        if entry.name not in keep:
             shutil.rmtree(entry, ignore_errors=True)
             swept.append(entry.name)
     for name, files in keep.items():
@@ -339,6 +339,18 @@ def stray_files(segment: Path, files: Collection[str]) -> list[Path]:
         for path in segment.iterdir()
         if path.name not in files and path.name.endswith((".npy", ".npy.new")) and path.is_file()
     )
+
+
+def segment_like_folders(folder: Path) -> list[Path]:
+    """Entries of the segments folder that are named as segments or their drafts are."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if _OURS.fullmatch(entry.name))
+
+
+def is_segment_name(name: str) -> bool:
+    """Whether a name could be that of a finished segment; what a damaged catalog says may lead anywhere."""
+    return _OURS.fullmatch(name) is not None and not name.endswith(".new")
 
 
 def file_sha256(path: Path) -> str:
