@@ -49,7 +49,14 @@ def rerank(
     Returns
     -------
     Reranked
-        Candidates below the depth follow in their fused order, with scores below the last reranked one.
+        Candidates below the depth follow in their fused order, with scores below the last reranked one. Candidates with equal
+        scores keep the order in which they came, and the depth cuts there too: nothing here looks at row numbers, so an order by
+        fused score and then chunk id makes the result the same for every layout of the same chunks.
+
+    Raises
+    ------
+    IndexCorrupt
+        When the stored tokens of a candidate are not what was written.
     """
     depth = min(settings.depth, len(rows))
     packed = store.take(rows[:depth])
