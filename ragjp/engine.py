@@ -129,7 +129,7 @@ class Engine:
         with self._swap:
             if self._snapshot.is_current():
                 return False
-            newer = Snapshot(self.path)
+            newer = Snapshot(self.path, thorough=False)
             try:
                 self._require_fit(newer)
             except BaseException:
@@ -251,7 +251,7 @@ class Engine:
             order, final = order[reranked.order], reranked.scores
         if settings.mmr_lambda < 1.0:
             head = order[: settings.depth]
-            vectors = snapshot.vectors[found.rows[head]].astype(np.float32)
+            vectors = snapshot.vectors(found.rows[head])
             chosen = mmr_order(
                 normalise(final[: len(head)]), vectors, settings.mmr_lambda, min(k, len(head))
             )

@@ -27,6 +27,7 @@ from ragjp.index.reader import Snapshot
 from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.rerank.mmr_cpu import mmr_order
+from ragjp.retrieval.ties import cut
 from ragjp.types import Chunk, FloatArray, Page, View
 from ragjp.types import Document as Source
 
@@ -203,7 +204,7 @@ class RagjpVectorStore(VectorStore):
 
         def choose(snapshot: Snapshot) -> list[Document]:
             rows, scores = self._search(snapshot, vector, fetch_k)
-            vectors = snapshot.vectors[rows].astype(np.float32)
+            vectors = snapshot.vectors(np.array(rows, dtype=np.int64))
             order = mmr_order(scores, vectors, lambda_mult, k)
             return self._documents(snapshot, [rows[place] for place in order])
 
@@ -240,7 +241,7 @@ class RagjpVectorStore(VectorStore):
         allowed = snapshot.allowed(self.view)
         if not allowed.n_rows or k < 1:
             return [], np.empty(0, dtype=np.float32)
-        rows, scores = snapshot.dense.search(vector, allowed.rows, min(k, allowed.n_rows))
+        rows, scores = cut(*snapshot.dense.search(vector, allowed.rows, k), k, snapshot.chunk_ids)
         return [int(row) for row in rows], scores
 
     def _documents(self, snapshot: Snapshot, rows: Sequence[int]) -> list[Document]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragjp.errors import AccessDenied, IndexCorrupt
+from ragjp.errors import AccessDenied, IndexCorrupt, IndexUnreadable
 from ragjp.index.catalog import (
     CHUNK_COLUMNS,
     CHUNK_TABLES,
+    SEGMENTS_NAME,
     catalog_path,
     chunk_of_row,
     current_generation,
@@ -24,15 +25,21 @@ from ragjp.index.catalog import (
     transaction,
     unusable,
 )
-from ragjp.index.dense_cpu import DenseSearch, make_dense_search
+from ragjp.index.dense import DenseIndex
+from ragjp.index.disk import storage_failed
 from ragjp.index.lexical_cpu import FieldStatistics, field_statistics
 from ragjp.index.postings import Postings, postings_from_arrays
-from ragjp.index.segments import open_segment
-from ragjp.index.tokens import PackedTokens, TokenStore
+from ragjp.index.seal import change_counter
+from ragjp.index.segments import open_segment, read_segments
+from ragjp.index.token_files import TokenPart
+from ragjp.index.tokens import TokenStore
+from ragjp.index.verify import CHECKED_BY_ROW, verify_catalog, verify_files
 from ragjp.index.view import ALIVE, allowed_rows
-from ragjp.types import BoolArray, Chunk, IntArray, View
+from ragjp.types import BoolArray, Chunk, FloatArray, IntArray, View
 
 _CACHED_VIEWS = 64
+#: Rows asked of the catalog in one statement.
+_SQL_SLICE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,76 +63,112 @@ class Allowed:
 
 
 class Snapshot:
-    """One pinned generation of an index. Safe to read from many threads.
+    """One pinned generation of an index, verified as it is opened. Safe to read from many threads.
 
     Rows are numbered over all segments in order; ``row_documents`` (N,) and ``row_chunks`` (N,) give the catalog's numbers.
+
+    Parameters
+    ----------
+    path
+        Folder of the index.
+    thorough
+        Whether the rows of a catalog that no seal covers are verified too, behind the first answers.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, thorough: bool = True) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._views: dict[View, Allowed] = {}
-        # Taken before opening: a catalog put in its place meanwhile shows at the next look.
+        # Taken before opening: a catalog put in its place, or written to, meanwhile shows at the next look.
         self._identity = _identity(path)
+        self._counter = _counter(path)
         self._connection = open_catalog(path)
         try:
-            self._load()
+            self._load(thorough)
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise unusable(path, error) from error
+        except PermissionError as error:
+            self._connection.close()
+            raise IndexUnreadable(
+                f"索引のファイル {error.filename} を読む権限がありません。フォルダーの権限を確かめてください。"
+            ) from error
+        except OSError as error:
+            self._connection.close()
+            raise storage_failed(path, error) from error
         except BaseException:
             self._connection.close()
             raise
 
-    def _load(self) -> None:
+    def _load(self, thorough: bool) -> None:
         for attempt in range(3):
             try:
-                self._load_once()
+                self._load_once(thorough)
             except FileNotFoundError as error:
                 # The writer may have merged segments between our reading the catalog and opening the files: look again.
                 if attempt == 2:
                     raise IndexCorrupt(
-                        f"索引のファイル {error.filename} がありません。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。",
+                        f"索引のファイル {error.filename} がありません。ragjp check --repair で直すか、控えから戻すか、ragjp index で作り直してください。",
                         code="segment_missing",
                     ) from error
             else:
                 return
 
-    def _load_once(self) -> None:
+    def _load_once(self, thorough: bool) -> None:
+        catalog = verify_catalog(self.path, thorough=thorough)
         connection = self._connection
         with transaction(connection, "DEFERRED"):
             self.generation = current_generation(connection)
             self.meta = dict(connection.execute("SELECT key, value FROM meta"))
-            segments = connection.execute(
-                "SELECT segment_no, name, n_rows FROM segment ORDER BY segment_no"
-            ).fetchall()
-            files: dict[int, dict[str, int]] = {number: {} for number, _, _ in segments}
-            for number, name, n_bytes in connection.execute(
-                "SELECT segment_no, name, n_bytes FROM segment_file"
-            ):
-                files[number][name] = n_bytes
-            chunks = connection.execute(
-                "SELECT segment_no, row, chunk_no, doc_no FROM chunk JOIN document USING (doc_no) "
-                f"WHERE {ALIVE}",
-                {"g": self.generation},
-            ).fetchall()
-        self._arrays = [
-            open_segment(self.path, name, files[number]) for number, name, _ in segments
-        ]
-        bases = dict(
-            zip((s[0] for s in segments), np.cumsum([0, *(s[2] for s in segments)]), strict=False)
-        )
-        n_rows = sum(s[2] for s in segments)
-        self.row_chunks: IntArray = np.full(n_rows, -1, dtype=np.int64)
-        self.row_documents: IntArray = np.full(n_rows, -1, dtype=np.int64)
-        if chunks:
-            table = np.array(chunks, dtype=np.int64)
-            place = (
-                np.array([bases[number] for number in table[:, 0]], dtype=np.int64) + table[:, 1]
+            segments = read_segments(connection)
+            documents = np.fromiter(
+                (
+                    doc_no
+                    for (doc_no,) in connection.execute(
+                        f"SELECT doc_no FROM document WHERE {ALIVE}", {"g": self.generation}
+                    )
+                ),
+                dtype=np.int64,
             )
-            self.row_chunks[place] = table[:, 2]
-            self.row_documents[place] = table[:, 3]
-        self._alive: BoolArray = self.row_chunks >= 0
+        self._verification = verify_files(self.path, segments, behind=catalog)
+        self._segments = segments
+        self._arrays = [
+            open_segment(
+                self.path,
+                segment.name,
+                {k: v for k, v in segment.sizes.items() if k not in CHECKED_BY_ROW},
+            )
+            for segment in segments
+        ]
+        #: The late-interaction store over all rows; None when the index was built without.
+        self.tokens = self._open_tokens()
+        self.row_chunks = self._joined("row_chunks")
+        self.row_documents = self._joined("row_documents")
+        known = np.zeros(
+            max(int(documents.max(initial=0)), int(self.row_documents.max(initial=0))) + 1, np.bool_
+        )
+        known[documents] = True
+        self._alive: BoolArray = known[self.row_documents]
+
+    def _open_tokens(self) -> TokenStore | None:
+        """Open the token files at once: a merge may sweep them tomorrow, and what is open stays."""
+        if not int(self.meta["token_dim"]) or not self._arrays:
+            return None
+        return TokenStore(
+            [
+                TokenPart.open(
+                    self.path / SEGMENTS_NAME / segment.name,
+                    offsets=arrays["token_offsets"],
+                    checks=arrays["token_checks"],
+                )
+                for segment, arrays in zip(self._segments, self._arrays, strict=True)
+            ]
+        )
+
+    def _joined(self, name: str) -> IntArray:
+        """One number for each row of all segments."""
+        parts = [arrays[name] for arrays in self._arrays]
+        return np.concatenate([np.empty(0, np.int64), *parts])
 
     @property
     def n_rows(self) -> int:
@@ -136,8 +179,33 @@ class Snapshot:
         """Whether no newer generation has been committed, and the catalog at this path is still the one that was opened."""
         if _identity(self.path) != self._identity:
             return False
+        counter = _counter(self.path)
+        if counter is not None and counter == self._counter:
+            return True
+        with self._reading() as connection:
+            is_current = current_generation(connection) == self.generation
+        if is_current:
+            self._counter = counter
+        return is_current
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One thread at a time at the catalog; what goes wrong there is one sentence."""
         with self._lock:
-            return current_generation(self._connection) == self.generation
+            try:
+                yield self._connection
+            except sqlite3.DatabaseError as error:
+                raise unusable(self.path, error) from error
+
+    def require_sound(self) -> None:
+        """Raise what the verification behind the first answers has found wrong so far.
+
+        Raises
+        ------
+        IndexCorrupt
+            When a file is not what was written.
+        """
+        self._verification.require_sound()
 
     def fields(self) -> dict[str, list[Postings]]:
         """Postings by field, segment after segment."""
@@ -151,66 +219,50 @@ class Snapshot:
         }
 
     @cached_property
-    def vectors(self) -> NDArray[np.float16]:
-        """(N, D) float16, one row per chunk."""
-        if len(self._arrays) == 1:
-            return self._arrays[0]["vectors"]
-        width = int(self.meta["dim"])
-        parts = [arrays["vectors"] for arrays in self._arrays]
-        return np.concatenate(parts) if parts else np.empty((0, width), np.float16)
+    def dense(self) -> DenseIndex:
+        """Nearest neighbours by inner product."""
+        return DenseIndex([arrays["vectors"] for arrays in self._arrays])
 
-    @cached_property
-    def tokens(self) -> TokenStore | None:
-        """The late-interaction store over all rows; None when the index was built without."""
-        if not int(self.meta["token_dim"]) or not self._arrays:
-            return None
-        return TokenStore(
-            [
-                PackedTokens(arrays["tokens"], arrays["token_scales"], arrays["token_offsets"])
-                for arrays in self._arrays
-            ]
-        )
-
-    @cached_property
-    def _dense(self) -> tuple[DenseSearch, str]:
-        return make_dense_search(self.vectors)
-
-    @property
-    def dense(self) -> DenseSearch:
-        """Exact nearest neighbours over ``vectors``."""
-        with self._lock:
-            return self._dense[0]
+    def vectors(self, rows: IntArray) -> FloatArray:
+        """Gather the vectors of some rows, (n, D) float32."""
+        out = np.empty((len(rows), int(self.meta["dim"])), np.float32)
+        bases = np.cumsum([0, *(segment.n_rows for segment in self._segments)])
+        owners = np.searchsorted(bases, rows, side="right") - 1
+        for owner in np.unique(owners):
+            mine = owners == owner
+            out[mine] = self._arrays[owner]["vectors"][rows[mine] - bases[owner]]
+        return out
 
     def allowed(self, view: View) -> Allowed:
         """Resolve a view; the last few are kept."""
+        known = self._views.get(view)
+        if known is not None:
+            return known
+        with self._reading() as connection:
+            rows = allowed_rows(connection, view, self.generation, self.row_documents, self._alive)
+        statistics = {
+            name: field_statistics(parts, rows) for name, parts in self._fields.items() if parts
+        }
+        resolved = Allowed(rows, int(np.count_nonzero(rows)), statistics)
         with self._lock:
-            known = self._views.get(view)
-            if known is not None:
-                return known
-            rows = allowed_rows(
-                self._connection, view, self.generation, self.row_documents, self._alive
-            )
-            statistics = {
-                name: field_statistics(parts, rows) for name, parts in self._fields.items() if parts
-            }
-            resolved = Allowed(rows, int(np.count_nonzero(rows)), statistics)
             if len(self._views) >= _CACHED_VIEWS:
                 self._views.pop(next(iter(self._views)))
             self._views[view] = resolved
-            return resolved
+        return resolved
 
     def chunks(self, rows: Sequence[int]) -> list[Chunk]:
         """Load the chunks of some rows, in the order given. The caller has applied the view to the rows."""
         numbers = [int(self.row_chunks[row]) for row in rows]
-        marks = ",".join("?" * len(numbers))
-        with self._lock:
-            loaded = {
-                row[0]: chunk_of_row(row[1:])
-                for row in self._connection.execute(
+        loaded: dict[int, Chunk] = {}
+        with self._reading() as connection:
+            for start in range(0, len(numbers), _SQL_SLICE):
+                part = numbers[start : start + _SQL_SLICE]
+                marks = ",".join("?" * len(part))
+                for row in connection.execute(
                     f"SELECT chunk_no, {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE chunk_no IN ({marks})",
-                    numbers,
-                )
-            }
+                    part,
+                ):
+                    loaded[row[0]] = chunk_of_row(row[1:])
         try:
             return [loaded[number] for number in numbers]
         except KeyError as error:
@@ -218,6 +270,22 @@ class Snapshot:
                 f"索引 {self.path} の目録に断片 {error} がありません。ragjp check で調べてください。",
                 code="chunk_missing",
             ) from error
+
+    def chunk_ids(self, rows: Sequence[int]) -> list[str]:
+        """The public names of the chunks of some rows, in the order given: what ties are ordered by."""
+        numbers = [int(self.row_chunks[row]) for row in rows]
+        names: dict[int, str] = {}
+        with self._reading() as connection:
+            for start in range(0, len(numbers), _SQL_SLICE):
+                part = numbers[start : start + _SQL_SLICE]
+                marks = ",".join("?" * len(part))
+                for number, doc_id, page, first, last in connection.execute(
+                    "SELECT chunk_no, doc_id, page, start, end FROM chunk JOIN document USING (doc_no) "
+                    f"WHERE chunk_no IN ({marks})",
+                    part,
+                ):
+                    names[number] = Chunk(doc_id, page, first, last, "").chunk_id
+        return [names[number] for number in numbers]
 
     def page_text(self, doc_id: str, page: int, view: View) -> str:
         """The text of one page, for those who may see it.
@@ -227,8 +295,8 @@ class Snapshot:
         AccessDenied
             When the view does not allow the document, or there is no such page: the two are not told apart.
         """
-        with self._lock:
-            found = self._connection.execute(
+        with self._reading() as connection:
+            found = connection.execute(
                 f"SELECT doc_no, text FROM document JOIN page USING (doc_no) WHERE doc_id = :d AND number = :n AND {ALIVE}",
                 {"d": doc_id, "n": page, "g": self.generation},
             ).fetchone()
@@ -240,8 +308,8 @@ class Snapshot:
 
     def documents(self, view: View) -> tuple[DocumentInfo, ...]:
         """The documents that a view may read, by id."""
-        with self._lock:
-            rows = self._connection.execute(
+        with self._reading() as connection:
+            rows = connection.execute(
                 "SELECT doc_no, doc_id, title, format, (SELECT count(*) FROM page WHERE page.doc_no = document.doc_no), "
                 f"(SELECT count(*) FROM chunk WHERE chunk.doc_no = document.doc_no) FROM document WHERE {ALIVE} ORDER BY doc_id",
                 {"g": self.generation},
@@ -260,7 +328,10 @@ class Snapshot:
         return any(principal in view.principals for (principal,) in rows)
 
     def close(self) -> None:
-        """Let go of the catalog; mapped arrays go when nobody holds them."""
+        """Let go of the files; mapped arrays go when nobody holds them."""
+        self._verification.stop()
+        if self.tokens is not None:
+            self.tokens.close()
         self._connection.close()
 
 
@@ -271,3 +342,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:  # open_catalog says what is wrong
         return None
     return found.st_dev, found.st_ino
+
+
+def _counter(path: Path) -> int | None:
+    """How often the catalog has been written to; None while that cannot be told."""
+    try:
+        return change_counter(path)
+    except (OSError, ValueError):
+        return None

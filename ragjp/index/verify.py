@@ -10,10 +10,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from ragjp.errors import IndexCorrupt, RagjpError
-from ragjp.index.catalog import SEGMENTS_NAME, catalog_path
+from ragjp.errors import IndexCorrupt, IndexUnreadable, RagjpError
+from ragjp.index.catalog import SEGMENTS_NAME, catalog_path, open_catalog, unusable
 from ragjp.index.digests import document_digests, stored_digests, table_digests
 from ragjp.index.disk import storage_failed
 from ragjp.index.seal import seal_state
@@ -23,6 +24,9 @@ from ragjp.index.segments import FileRecord, Segment, damaged_file, file_sha256
 CHECKED_BY_ROW = frozenset({"tokens.npy", "token_scales.npy"})
 #: Bytes hashed before the index is open (about one second).
 BUDGET_BYTES = 1 << 30
+
+#: A catalog larger than this is verified behind the first answers.
+CATALOG_BUDGET_BYTES = 1 << 28
 
 #: Files remembered as verified; a server that has seen more hashes those it opens once again.
 _REMEMBERED = 100_000
@@ -91,6 +95,7 @@ def verify_files(
     *,
     skip: Collection[str] = CHECKED_BY_ROW,
     budget_bytes: int = BUDGET_BYTES,
+    behind: Iterable[Callable[[], None]] = (),
 ) -> Verification:
     """Compare the files of segments with the catalog's checksums, the smallest first.
 
@@ -100,6 +105,8 @@ def verify_files(
         Names of files to leave out.
     budget_bytes
         Hashed before this returns; what is beyond is hashed in a daemon thread.
+    behind
+        What else is to be verified in that thread, before the files.
 
     Raises
     ------
@@ -117,7 +124,7 @@ def verify_files(
         ),
         key=lambda file: file[0],
     )
-    later: list[Callable[[], None]] = []
+    later = list(behind)
     spent = 0
     for n_bytes, path, record in files:
         if is_verified(path, record):
@@ -148,7 +155,13 @@ def verify_file(path: Path, record: FileRecord) -> None:
     key = _key(path, record)
     if key[2] != record.n_bytes:
         raise damaged_file(path, f"{key[2]} ≠ {record.n_bytes} bytes")
-    if file_sha256(path) != record.sha256:
+    try:
+        digest = file_sha256(path)
+    except PermissionError as error:
+        raise IndexUnreadable(
+            f"索引のファイル {path} を読む権限がありません。フォルダーの権限を確かめてください。"
+        ) from error
+    if digest != record.sha256:
         raise damaged_file(path, "SHA-256", code="segment_damaged")
     if _key(path, record) == key:
         if len(_verified) >= _REMEMBERED:
@@ -167,6 +180,58 @@ def is_verified(path: Path, record: FileRecord) -> bool:
 def _key(path: Path, record: FileRecord) -> tuple[int, int, int, int, str]:
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, record.sha256
+
+
+def verify_catalog(index: Path, *, thorough: bool) -> list[Callable[[], None]]:
+    """Compare the catalog with its seal, before the first answer where it is small.
+
+    Parameters
+    ----------
+    thorough
+        Whether rows are to be verified where no seal covers them.
+
+    Returns
+    -------
+    What is left to verify behind the first answers, for :func:`verify_files`.
+
+    Raises
+    ------
+    IndexCorrupt
+        When the catalog is not what was sealed.
+    """
+
+    def rows() -> None:
+        connection = open_catalog(index)
+        try:
+            require_sound_catalog(index, connection)
+        except sqlite3.Error as error:
+            raise unusable(index, error) if isinstance(error, sqlite3.DatabaseError) else error
+        finally:
+            connection.close()
+
+    def bytes_() -> None:
+        state = seal_state(index)
+        if state == "damaged":
+            raise _damaged_catalog(index)
+        if state != "sealed" and thorough:
+            rows()
+
+    with suppress(OSError):  # opening it says better what is wrong
+        if catalog_path(index).stat().st_size > CATALOG_BUDGET_BYTES:
+            return [bytes_]
+        state = seal_state(index)
+        if state == "damaged":
+            raise _damaged_catalog(index)
+        if state != "sealed" and thorough:
+            return [rows]
+    return []
+
+
+def _damaged_catalog(index: Path) -> IndexCorrupt:
+    return IndexCorrupt(
+        f"索引の目録 {catalog_path(index)} が壊れています。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。",
+        code="catalog_damaged",
+    )
 
 
 def require_sound_segments(index: Path, segments: Iterable[Segment]) -> None:
@@ -216,8 +281,5 @@ def require_sound_catalog(index: Path, connection: sqlite3.Connection) -> bool:
             raise
         sound = False  # text that is no UTF-8
     if not sound:
-        raise IndexCorrupt(
-            f"索引の目録 {catalog_path(index)} が壊れています。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。",
-            code="catalog_damaged",
-        )
+        raise _damaged_catalog(index)
     return False

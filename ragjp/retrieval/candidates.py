@@ -63,7 +63,7 @@ def find_candidates(
     searched = time.perf_counter()
     by_dense, _ = snapshot.dense.search(question.vector, allowed.rows, depth)
     rows = np.union1d(by_bm25, by_dense)
-    dense = (snapshot.vectors[rows].astype(np.float32) @ question.vector).astype(np.float32)
+    dense = snapshot.dense.scores(question.vector, rows)
     found = time.perf_counter()
     bm25 = bm25_all[rows].astype(np.float32)
     fused = fuse(bm25, dense, settings.dense_weight)

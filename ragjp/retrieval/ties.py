@@ -6,20 +6,19 @@ An updated index holds its rows in another order than one built afresh; both ans
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from ragjp.types import FloatArray, IntArray
 
-#: Rows → something that orders them as their chunk ids do. Costs a look into the catalog, so only tied rows are asked about.
-TieKeys = Callable[[Sequence[int]], Sequence[tuple[Any, ...]]]
+#: Rows → their chunk ids. Costs a look into the catalog, so only tied rows are asked about.
+TieKeys = Callable[[Sequence[int]], Sequence[str]]
 
 
 def best_first(scores: FloatArray, rows: IntArray, keys: TieKeys) -> IntArray:
     """Places (C,) of the scores (C,), highest first, ties by chunk id.
 
-    >>> best_first(np.float32([1, 3, 1]), np.array([7, 8, 9]), lambda rows: [(-row,) for row in rows]).tolist()
+    >>> best_first(np.float32([1, 3, 1]), np.array([7, 8, 9]), lambda rows: [f"c{9 - row}" for row in rows]).tolist()
     [1, 2, 0]
     """
     order = np.argsort(-scores, kind="stable").astype(np.int64)

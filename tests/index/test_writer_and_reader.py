@@ -104,7 +104,7 @@ def test_a_merge_changes_no_answer_and_forgets_the_dead(tmp_path: Path) -> None:
             if before.chunks([r])[0].doc_id == doc_id
         )
         new_row = next(r for r in range(after.n_rows) if after.chunks([r])[0].doc_id == doc_id)
-        np.testing.assert_array_equal(before.vectors[old_row], after.vectors[new_row])
+        np.testing.assert_array_equal(before.vectors(np.array([old_row])), after.vectors(new_row))
         np.testing.assert_array_equal(
             before.tokens.take(np.array([old_row])).codes,
             after.tokens.take(np.array([new_row])).codes,
@@ -173,7 +173,7 @@ def test_a_new_dictionary_gives_new_terms_and_touches_no_vector(tmp_path: Path) 
     """An update of the dictionary must not cost the embeddings of a whole company's documents."""
     build_toy(tmp_path, batch_of(TEXTS), batch_of({"a.md": "新しい 規程"}))
     before = Snapshot(tmp_path)
-    vectors = {chunk.doc_id: before.vectors[row] for row, chunk in live(before)}
+    vectors = {chunk.doc_id: before.vectors(np.array([row])) for row, chunk in live(before)}
     with IndexWriter(
         tmp_path, Manifest("analyzer-2", "encoder-1", "toy", 16, 16, MANIFEST.fields)
     ) as writer:
@@ -188,7 +188,7 @@ def test_a_new_dictionary_gives_new_terms_and_touches_no_vector(tmp_path: Path) 
     after = Snapshot(tmp_path)
     assert visible(after) == {**TEXTS, "a.md": "新しい 規程"}
     for row, chunk in live(after):
-        np.testing.assert_array_equal(after.vectors[row], vectors[chunk.doc_id])
+        np.testing.assert_array_equal(after.vectors(np.array([row])), vectors[chunk.doc_id])
         assert rows_of(after, "lemma", f"lemma:{chunk.doc_id}") == [row]
     assert check(tmp_path).problems == ()
 
