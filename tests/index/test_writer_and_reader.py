@@ -104,7 +104,9 @@ def test_a_merge_changes_no_answer_and_forgets_the_dead(tmp_path: Path) -> None:
             if before.chunks([r])[0].doc_id == doc_id
         )
         new_row = next(r for r in range(after.n_rows) if after.chunks([r])[0].doc_id == doc_id)
-        np.testing.assert_array_equal(before.vectors(np.array([old_row])), after.vectors(new_row))
+        np.testing.assert_array_equal(
+            before.vectors(np.array([old_row])), after.vectors(np.array([new_row]))
+        )
         np.testing.assert_array_equal(
             before.tokens.take(np.array([old_row])).codes,
             after.tokens.take(np.array([new_row])).codes,
