@@ -26,6 +26,7 @@ from ragjp.index.catalog import (
     unusable,
 )
 from ragjp.index.dense import DenseIndex
+from ragjp.index.derived import open_derived
 from ragjp.index.disk import storage_failed
 from ragjp.index.lexical_cpu import FieldStatistics, field_statistics
 from ragjp.index.postings import Postings, postings_from_arrays
@@ -142,6 +143,10 @@ class Snapshot:
         ]
         #: The late-interaction store over all rows; None when the index was built without.
         self.tokens = self._open_tokens()
+        parts = [arrays["vectors"] for arrays in self._arrays]
+        derived = open_derived(self.path, segments, parts)
+        #: Nearest neighbours by inner product.
+        self.dense = DenseIndex(parts, derived.codes, derived.note)
         self.row_chunks = self._joined("row_chunks")
         self.row_documents = self._joined("row_documents")
         known = np.zeros(
@@ -217,11 +222,6 @@ class Snapshot:
         return {
             name: [postings_from_arrays(arrays, name) for arrays in self._arrays] for name in names
         }
-
-    @cached_property
-    def dense(self) -> DenseIndex:
-        """Nearest neighbours by inner product."""
-        return DenseIndex([arrays["vectors"] for arrays in self._arrays])
 
     def vectors(self, rows: IntArray) -> FloatArray:
         """Gather the vectors of some rows, (n, D) float32."""
