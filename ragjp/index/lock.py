@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ragjp.errors import IndexLocked
 from ragjp.index.catalog import unusable
@@ -29,20 +30,25 @@ def writer_lock(index: Path, *, create: bool = False) -> Iterator[None]:
     IndexLocked
         When another process is writing.
     StorageFailed
-        When the lock's file cannot be opened.
+        When the lock's file cannot be opened or locked.
     """
     with on_disk(index):
         if create:
             index.mkdir(parents=True, exist_ok=True)
         file = (index / LOCK_NAME).open("a")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise IndexLocked(
-                f"索引 {index} は別の処理が更新中です。それが終わってからもう一度実行してください。"
-            ) from error
+        with on_disk(index):
+            _take(file, index)
         yield
+
+
+def _take(file: IO[str], index: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise IndexLocked(
+            f"索引 {index} は別の処理が更新中です。それが終わってからもう一度実行してください。"
+        ) from error
 
 
 @contextmanager

@@ -147,40 +147,45 @@ class IndexWriter:
     @property
     def generation(self) -> int:
         """The newest committed generation."""
-        return current_generation(self._connection)
+        with changing(self.path):
+            return current_generation(self._connection)
 
     def segments(self) -> list[Segment]:
         """The segments that the catalog names."""
-        return read_segments(self._connection)
+        with changing(self.path):
+            return read_segments(self._connection)
 
     def known_documents(self) -> dict[str, tuple[str, frozenset[str]]]:
         """doc_id → (content hash, principals) of every current document."""
-        return {
-            doc_id: (content_hash, frozenset(json.loads(principals)))
-            for doc_id, content_hash, principals in self._connection.execute(
-                "SELECT doc_id, content_hash, (SELECT json_group_array(principal) FROM access "
-                "WHERE access.doc_no = document.doc_no AND access.died IS NULL) FROM document WHERE died IS NULL"
-            )
-        }
+        with changing(self.path):
+            return {
+                doc_id: (content_hash, frozenset(json.loads(principals)))
+                for doc_id, content_hash, principals in self._connection.execute(
+                    "SELECT doc_id, content_hash, (SELECT json_group_array(principal) FROM access "
+                    "WHERE access.doc_no = document.doc_no AND access.died IS NULL) FROM document WHERE died IS NULL"
+                )
+            }
 
     def counts(self) -> tuple[int, int]:
         """Current documents and chunks."""
-        row = self._connection.execute(
-            "SELECT (SELECT count(*) FROM document WHERE died IS NULL), "
-            "(SELECT count(*) FROM chunk JOIN document USING (doc_no) WHERE died IS NULL)"
-        ).fetchone()
+        with changing(self.path):
+            row = self._connection.execute(
+                "SELECT (SELECT count(*) FROM document WHERE died IS NULL), "
+                "(SELECT count(*) FROM chunk JOIN document USING (doc_no) WHERE died IS NULL)"
+            ).fetchone()
         return int(row[0]), int(row[1])
 
     def embedded(self, text_hashes: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Of these texts, those already embedded in some segment: hash → (segment number, row)."""
         found: dict[str, tuple[int, int]] = {}
-        for text_hash in text_hashes:
-            row = self._connection.execute(
-                "SELECT segment_no, row FROM chunk WHERE text_hash = ? ORDER BY chunk_no DESC LIMIT 1",
-                (text_hash,),
-            ).fetchone()
-            if row:
-                found[text_hash] = (row[0], row[1])
+        with changing(self.path):
+            for text_hash in text_hashes:
+                row = self._connection.execute(
+                    "SELECT segment_no, row FROM chunk WHERE text_hash = ? ORDER BY chunk_no DESC LIMIT 1",
+                    (text_hash,),
+                ).fetchone()
+                if row:
+                    found[text_hash] = (row[0], row[1])
         return found
 
     def segment_arrays(self, segment_no: int) -> dict[str, NDArray[Any]]:
@@ -198,15 +203,17 @@ class IndexWriter:
 
     def current_chunks(self) -> Iterator[Chunk]:
         """Read the current chunks, segment after segment."""
-        for row in self._connection.execute(
-            f"SELECT {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE died IS NULL ORDER BY segment_no, row"
-        ):
-            yield chunk_of_row(row)
+        with changing(self.path):
+            for row in self._connection.execute(
+                f"SELECT {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE died IS NULL ORDER BY segment_no, row"
+            ):
+                yield chunk_of_row(row)
 
     def is_analysis_stale(self) -> bool:
         """Whether the terms were made with another dictionary, folding or set of fields: :meth:`analyse_again` comes first then."""
         wanted = self._manifest.as_meta()
-        return any(meta_value(self._connection, key) != wanted[key] for key in RENEWABLE)
+        with changing(self.path):
+            return any(meta_value(self._connection, key) != wanted[key] for key in RENEWABLE)
 
     # ----------------------------------------------------------------------------------------- writing
 
@@ -269,7 +276,8 @@ class IndexWriter:
 
     def needs_merge(self) -> bool:
         """Whether the index has become many small segments, or holds many dead rows."""
-        return bool(worth_merging(self._connection))
+        with changing(self.path):
+            return bool(worth_merging(self._connection))
 
     def tidy(self) -> int:
         """Merge what :meth:`needs_merge` is about and leave large, live segments alone. Returns the generation."""

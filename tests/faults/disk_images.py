@@ -126,7 +126,7 @@ class Disk:
 
     def _place(self, path: str) -> tuple[Folder, str]:
         """The folder that holds a path's entry, and the entry's name."""
-        parts = os.path.relpath(path, self._base).split(os.sep)
+        parts = Path(path).relative_to(self._base).parts
         here = self.root
         for part in parts[:-1]:
             step = here.entries[part]

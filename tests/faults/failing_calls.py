@@ -115,7 +115,7 @@ def run(case: Case, operations: dict[str, Operation], work: Path, report: Report
     report.tally("fired" if value.get("fired") else "never came")
     report.tally(value.get("code", "done" if "done" in value else "bad"))
     if wrong := judge(case, outcome):
-        report.complain(wrong, f"--only {case.operation},{case.fate},{case.n}")
+        report.complain(wrong, f"{case.operation},{case.fate},{case.n}")
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import sqlite3
 from pathlib import Path
 
 import pytest
 from library import batch_of, held, open_writer, remember_recipe
 
-from ragjp.errors import StorageFailed
+from ragjp.errors import RagjpError, StorageFailed
 from ragjp.index import writer as writer_module
 
 
@@ -31,3 +33,31 @@ def test_a_deletion_that_cannot_be_committed_keeps_every_segment(
         with pytest.raises(StorageFailed):
             writer.commit(removal)
     assert held(path) == {"000.md": 1, "001.md": 1}
+
+
+def test_a_lock_that_the_disk_refuses_is_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network folder without a lock server flock fails with ENOLCK, which is not "somebody else is writing"."""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageFailed, match="No locks available"):
+        open_writer(folder / "index")
+
+
+def test_what_a_writer_cannot_read_is_one_sentence(folder: Path) -> None:
+    """The plain questions to a writer (its generation, what it knows) went to SQLite unguarded."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        writer.commit(batch_of(writer, {0: 1}))
+        catalog = path / "catalog.sqlite"
+        content = bytearray(catalog.stat().st_size)
+        content[:100] = catalog.read_bytes()[:100]
+        content[24:28] = b"\xff" * 4  # so that SQLite reads again
+        catalog.write_bytes(content)
+        for question in (writer.counts, writer.known_documents, writer.needs_merge):
+            with pytest.raises(RagjpError):
+                question()
