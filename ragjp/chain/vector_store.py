@@ -325,5 +325,4 @@ def _new_document(name: str, document: Document, access: Iterable[str]) -> NewDo
 
 
 def _tidy(writer: IndexWriter) -> None:
-    if writer.needs_merge():
-        writer.tidy()
+    writer.tidy()

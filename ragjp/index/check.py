@@ -23,10 +23,17 @@ from ragjp.index.check_segments import (
     catalog_rows,
     examine_segment,
 )
+from ragjp.index.derived import DERIVED_NAME, open_derived
 from ragjp.index.disk import on_disk
 from ragjp.index.problems import Problem, guarded
 from ragjp.index.seal import SEAL_NAME
-from ragjp.index.segments import Segment, read_segments, segment_like_folders, stray_files
+from ragjp.index.segments import (
+    Segment,
+    map_array,
+    read_segments,
+    segment_like_folders,
+    stray_files,
+)
 from ragjp.index.view import ALIVE
 
 __all__ = ["CheckReport", "Findings", "Problem", "check", "examine"]
@@ -136,6 +143,8 @@ def _examine_once(path: Path, connection: sqlite3.Connection, tell: Progress) ->
         done += len(segment.files)
     tell("検査", total, total)
     strays = list(_strays(path, segments))
+    sound = [one for one in segments if not by_segment[one.number].damaged] if not other else []
+    derived = list(guarded(DERIVED_NAME, lambda: _derived(path, sound), code="derived_damaged"))
     found = [problem for one in by_segment.values() for problem in one.problems]
     n_rows = sum(len(one.rows) for one in rows.values())
     report = CheckReport(
@@ -145,7 +154,7 @@ def _examine_once(path: Path, connection: sqlite3.Connection, tell: Progress) ->
         len(segments),
         total,
         counted[2],
-        (*catalog.warnings, *strays),
+        (*catalog.warnings, *derived, *strays),
         n_rows - counted[1],
     )
     return Findings(catalog, by_segment, other, strays, report)
@@ -160,6 +169,16 @@ def _counts(connection: sqlite3.Connection, generation: int) -> list[int]:
         ).fetchone()
         counts.append(int(number))
     return counts
+
+
+def _derived(path: Path, segments: Sequence[Segment]) -> Iterator[Problem]:
+    """Derived files cost speed, not answers: what is wrong with them is a warning."""
+    vectors = []
+    for segment in segments:
+        file = path / SEGMENTS_NAME / segment.name / "vectors.npy"
+        vectors.append(map_array(file, segment.sizes[file.name]))
+    for found in open_derived(path, segments, vectors).problems:
+        yield Problem(found.code, found.where, found.sentence)
 
 
 def _strays(path: Path, segments: Sequence[Segment]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ragjp.errors import RagjpError
 from ragjp.index.catalog import SEGMENTS_NAME
-from ragjp.index.merging import token_checks
+from ragjp.index.merging import checks_of_tokens
 from ragjp.index.postings import ARRAY_NAMES, posting_fault, postings_from_arrays
 from ragjp.index.problems import Problem, guarded
 from ragjp.index.segments import (
@@ -194,7 +194,7 @@ def _tokens(
         yield _wrong(where, "tokens", "幅が目録と違います。")
     elif not np.isfinite(scales).all():
         yield _wrong(where, "token_scales", "数でない値があります。")
-    elif not np.array_equal(token_checks(arrays), arrays["token_checks"]):
+    elif not np.array_equal(checks_of_tokens(arrays), arrays["token_checks"]):
         yield _wrong(where, "token_checks", "行の検査値が合いません。")
 
 

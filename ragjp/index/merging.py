@@ -1,14 +1,12 @@
 """Arrays of a segment: of new documents, and of rows of older segments joined in order.
 
 Joined rows keep their bytes and their row checks: damage to a token row that nobody has noticed is not given a new checksum that
-would hide it. Tokens are passed through without being held; terms are merged, or made anew.
+would hide it. Tokens are passed through without being held.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,11 +15,12 @@ from numpy.typing import NDArray
 from ragjp.index.batch import Batch
 from ragjp.index.postings import build_postings, merge_postings, postings_from_arrays
 from ragjp.index.segments import Arrays, row_checks
+from ragjp.index.tokens import PackedTokens, token_checks
 from ragjp.types import IntArray
 
 #: A segment's mapped arrays, and the rows of it to keep (ascending).
 Part = tuple[Mapping[str, NDArray[Any]], IntArray]
-#: Field → the terms of each kept row, over all parts in order.
+#: Field → the terms of each of some chunks, in order.
 Terms = Mapping[str, Sequence[Sequence[str]]]
 
 
@@ -40,31 +39,19 @@ def new_arrays(batch: Batch, chunk_numbers: IntArray, document_numbers: IntArray
         arrays["tokens"] = batch.tokens.codes
         arrays["token_scales"] = batch.tokens.scales
         arrays["token_offsets"] = batch.tokens.offsets
-        arrays["token_checks"] = token_checks(arrays)
+        arrays["token_checks"] = token_checks(batch.tokens)
     return arrays
 
 
-def token_checks(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
-    """CRC-32 of each row's token codes and then its scales, (n,) uint32."""
-    codes, scales = arrays["tokens"], arrays["token_scales"]
-    offsets = arrays["token_offsets"].tolist()
-    checks = np.empty(max(len(offsets) - 1, 0), np.uint32)
-    for row, (start, stop) in enumerate(pairwise(offsets)):
-        first = (
-            zlib.crc32(np.ascontiguousarray(codes[start:stop]).data.cast("B"))
-            if stop > start
-            else 0
-        )
-        last = np.ascontiguousarray(scales[start:stop]).tobytes()
-        checks[row] = zlib.crc32(last, first)
-    return checks
+def checks_of_tokens(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
+    """The row checks of a segment's token arrays, (n,) uint32."""
+    return token_checks(
+        PackedTokens(arrays["tokens"], arrays["token_scales"], arrays["token_offsets"])
+    )
 
 
 def joined_arrays(
-    parts: Sequence[Part],
-    fields: Sequence[str],
-    numbers: tuple[IntArray, IntArray],
-    terms: Terms | None,
+    parts: Sequence[Part], fields: Sequence[str], numbers: tuple[IntArray, IntArray]
 ) -> Arrays:
     """Join segments into the arrays of one.
 
@@ -76,8 +63,6 @@ def joined_arrays(
         Names of the term fields.
     numbers
         The catalog's numbers of the kept rows' chunks (n,) and documents (n,).
-    terms
-        New terms of the kept rows; None keeps the postings that they have.
     """
     arrays: dict[str, NDArray[Any] | Sequence[NDArray[Any]]] = {
         "row_chunks": numbers[0],
@@ -96,12 +81,7 @@ def joined_arrays(
     for stem in stems:
         arrays[stem] = [old[stem][rows] for old, rows in parts]
     for name in fields:
-        if terms is None:
-            postings = merge_postings(
-                [(postings_from_arrays(old, name), rows) for old, rows in parts]
-            )
-        else:
-            postings = build_postings(terms[name])
+        postings = merge_postings([(postings_from_arrays(old, name), rows) for old, rows in parts])
         arrays.update(postings.arrays(name))
     return arrays
 

@@ -29,7 +29,7 @@ from ragjp.index.catalog import (
 from ragjp.index.digests import store_document_digests, store_table_digests, table_digests
 from ragjp.index.disk import sync_folder
 from ragjp.index.lock import changing, writer_lock
-from ragjp.index.merging import token_checks
+from ragjp.index.merging import checks_of_tokens
 from ragjp.index.records import insert_files, set_values
 from ragjp.index.seal import SEAL_NAME, close_and_seal
 from ragjp.index.segments import (
@@ -138,7 +138,7 @@ def _row_files(connection: sqlite3.Connection, index: Path, segment: Segment) ->
         "vector_checks": row_checks(arrays["vectors"]),
     }
     if "tokens" in arrays:
-        made["token_checks"] = token_checks(arrays)
+        made["token_checks"] = checks_of_tokens(arrays)
     folder = index / SEGMENTS_NAME / segment.name
     records = [write_array(folder, stem, array) for stem, array in made.items()]
     sync_folder(folder)

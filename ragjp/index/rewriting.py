@@ -83,7 +83,6 @@ def merge_segments(
     generation: int,
     arrays_of: Callable[[Segment], Mapping[str, NDArray[Any]]] | None = None,
     dropped: Sequence[int] = (),
-    terms: Terms | None = None,
 ) -> Callable[[], None]:
     """Write the current rows of segments as one new segment; returns what names it in the catalog, to be called in a transaction.
 
@@ -93,8 +92,6 @@ def merge_segments(
         Gives the arrays of a segment; when not given they are mapped from its files.
     dropped
         Numbers of current documents to leave out and forget.
-    terms
-        New terms of the rows that are written; None keeps those there are.
     """
     parts: list[Part] = []
     numbers: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -115,7 +112,7 @@ def merge_segments(
         chunk_numbers = np.concatenate([pair[0] for pair in numbers])
         document_numbers = np.concatenate([pair[1] for pair in numbers])
         records = write_segment(
-            index, name, joined_arrays(parts, fields, (chunk_numbers, document_numbers), terms)
+            index, name, joined_arrays(parts, fields, (chunk_numbers, document_numbers))
         )
 
     def record() -> None:

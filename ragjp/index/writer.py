@@ -26,6 +26,7 @@ from ragjp.index.catalog import (
     open_catalog,
 )
 from ragjp.index.creation import create_catalog
+from ragjp.index.derived import ensure_derived
 from ragjp.index.digests import DigestKeeper
 from ragjp.index.lock import LOCK_NAME, changing, writer_lock
 from ragjp.index.merging import new_arrays
@@ -39,7 +40,12 @@ from ragjp.index.records import (
     next_numbers,
     set_values,
 )
-from ragjp.index.rewriting import merge_segments, renew_terms, worth_merging
+from ragjp.index.rewriting import (
+    is_posting_file,
+    merge_segments,
+    renew_terms,
+    worth_merging,
+)
 from ragjp.index.seal import close_and_seal
 from ragjp.index.segments import (
     FileRecord,
@@ -280,9 +286,15 @@ class IndexWriter:
             return bool(worth_merging(self._connection))
 
     def tidy(self) -> int:
-        """Merge what :meth:`needs_merge` is about and leave large, live segments alone. Returns the generation."""
+        """End a piece of work: merge what :meth:`needs_merge` is about, leave large, live segments alone, bring derived files up to date.
+
+        Returns the generation.
+        """
         chosen = worth_merging(self._connection)
-        return self.merge(chosen) if chosen else self.generation
+        if chosen:
+            self.merge(chosen)
+        ensure_derived(self.path, self.segments())
+        return self.generation
 
     def merge(self, numbers: Sequence[int] | None = None) -> int:
         """Write the current rows of some segments (all when not given) as one and forget what has died there.
@@ -314,7 +326,8 @@ class IndexWriter:
         with changing(self.path):
             generation = self.generation + 1
             segments = self.segments()
-            require_sound_segments(self.path, segments)
+            # The old terms are not read: that they are damaged does not matter.
+            require_sound_segments(self.path, segments, skip=is_posting_file)
             renewed: dict[str, tuple[FileRecord, ...]] = {}
             try:
                 for segment in segments:

@@ -164,10 +164,9 @@ def build(
                     tally.updated += 1
                 else:
                     tally.added += 1
-        if writer.needs_merge():
-            tell("まとめ", 0, 1)
-            writer.tidy()
-            tell("まとめ", 1, 1)
+        tell("まとめ", 0, 1)
+        writer.tidy()
+        tell("まとめ", 1, 1)
         n_documents, n_chunks = writer.counts()
         _write_report(into, plan.failures)
         return BuildReport(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.index.tokens import PackedTokens, quantise
+from ragjp.index.tokens import PackedTokens, quantise, token_checks
 from ragjp.index.writer import Batch, IndexWriter, NewDocument
 from ragjp.japanese.terms import FIELDS, Analyzer, passage
 from ragjp.types import Chunk, Encoder, FloatArray
@@ -58,15 +58,12 @@ def embed_batch(
     chunks = [chunk for new in documents for chunk in new.chunks]
     texts = [passage_text(chunk) for chunk in chunks]
     hashes = [text_hash(text) for text in texts]
-    stored = writer.embedded(set(hashes))
+    stored = _stored_rows(writer, set(hashes), tokens)
     fresh = {name: text for name, text in zip(hashes, texts, strict=True) if name not in stored}
     vectors = np.empty((len(texts), encoder.dim), dtype=np.float32)
     codes: list[NDArray[Any]] = [_NO_CODES] * len(texts)
     scales: list[NDArray[Any]] = [_NO_SCALES] * len(texts)
-    segments = {number: writer.segment_arrays(number) for number, _ in stored.values()}
-    arrays = {
-        name: _stored_row(segments[number], row, tokens) for name, (number, row) in stored.items()
-    }
+    arrays: dict[str, _Row] = dict(stored)
     names = list(fresh)
     for start in range(0, len(names), _SLICE):
         part = names[start : start + _SLICE]
@@ -86,6 +83,23 @@ def embed_batch(
         ),
         len(fresh),
     )
+
+
+def _stored_rows(writer: IndexWriter, names: set[str], tokens: bool) -> dict[str, _Row]:
+    """What is embedded already of some texts. Tokens that are not what was written are left out: they are embedded again."""
+    places = writer.embedded(names)
+    segments = {number: writer.segment_arrays(number) for number, _ in places.values()}
+    rows = {
+        name: _stored_row(segments[number], row, tokens) for name, (number, row) in places.items()
+    }
+    if not tokens:
+        return rows
+    return {
+        name: row
+        for name, row in rows.items()
+        if token_checks(_pack([row[1]], [row[2]]))[0]
+        == segments[places[name][0]]["token_checks"][places[name][1]]
+    }
 
 
 def _stored_row(segment: dict[str, NDArray[Any]], row: int, tokens: bool) -> _Row:

@@ -16,6 +16,7 @@ from ragjp.config import Source as FolderChoice
 from ragjp.documents import DocumentReader
 from ragjp.errors import DocumentError, RecipeError
 from ragjp.index.catalog import CATALOG_NAME, SEGMENTS_NAME
+from ragjp.index.derived import DERIVED_NAME
 from ragjp.index.lock import LOCK_NAME
 from ragjp.index.seal import SEAL_NAME
 from ragjp.types import Document, Page
@@ -159,7 +160,7 @@ def _is_part_of(index: Path, path: Path) -> bool:
     if not path.is_relative_to(index) or path == index:
         return False
     name = path.relative_to(index).parts[0]
-    return name == SEGMENTS_NAME or name.startswith((CATALOG_NAME, SEAL_NAME, LOCK_NAME, REPORT_NAME))
+    return name in (SEGMENTS_NAME, DERIVED_NAME) or name.startswith((CATALOG_NAME, SEAL_NAME, LOCK_NAME, REPORT_NAME))
 
 
 def _readable(name: str) -> str:
