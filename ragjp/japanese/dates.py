@@ -33,6 +33,14 @@ _DATE = re.compile(
     r"|(?P<mark>[./-])(?P<m>[0-9]{1,2})(?P=mark)(?P<d>[0-9]{1,2})(?![0-9]|[./-][0-9]))"
     r"|(?<![a-z])fy\s?(?P<fy>[12][0-9]{3})(?![0-9])"
 )
+#: How every date begins. It starts with a class of characters, which ``re`` finds ten times as fast
+#: as it tries the pattern above at every character.
+_START = re.compile(
+    r"[明大昭平令mtshrf12一二](?:(?<=[明大昭平令])(?=[治正和成])"
+    r"|(?<=[12])(?<![0-9.].)(?=[0-9]{3})"
+    r"|(?<=[mtshr])(?<![a-z0-9].)(?=[.\s元0-9〇一二三四五六七八九十])"
+    r"|(?<=[一二])(?=[〇一二三四五六七八九]{3})|(?<=f)(?<![a-z].)(?=y))"
+)
 
 
 def take_dates(folded: str) -> tuple[list[str], str]:
@@ -41,6 +49,26 @@ def take_dates(folded: str) -> tuple[list[str], str]:
     >>> take_dates("令和5年4月1日付")
     (['@2023-04-01', '@2023-04', '@2023'], ' 付')
     """
+    forms: list[str] = []
+    rest: list[str] = []
+    copied = searched = 0
+    for start in _START.finditer(folded):
+        at = start.start()
+        if at < searched or not (match := _DATE.match(folded, at)):
+            continue
+        searched = match.end()
+        found = list(_forms(match))
+        if found:
+            forms += found
+            rest += (folded[copied:at], " ")
+            copied = searched
+    if not forms:
+        return forms, folded
+    return forms, "".join((*rest, folded[copied:]))
+
+
+def take_dates_plainly(folded: str) -> tuple[list[str], str]:
+    """Do what :func:`take_dates` does, trying every character: its reference."""
     forms: list[str] = []
 
     def take(match: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ from ragjp.errors import IndexMismatch, MissingExtra
 from ragjp.japanese.dictionary import Dictionary
 
 #: MeCab works on a whole text at once (about 2 kB a character); longer ones are cut at a line end.
-_LONGEST_CHARS = 50_000
+LONGEST_CHARS = 50_000
 #: Entries kept; numbers and names never end, so a full memory is emptied and starts again.
 _MOST_WORDS = 500_000
 _NUL = "\0"
@@ -89,6 +89,7 @@ class Tagger:
 
     def __init__(self, dictionary: str | None = None) -> None:
         self.dictionary, folder = _find_dictionary()
+        self.folder = folder
         if dictionary is not None and dictionary != self.dictionary:
             raise IndexMismatch(
                 f"索引は辞書「{dictionary}」で作られましたが、ここにあるのは「{self.dictionary}」です。"
@@ -123,7 +124,7 @@ class Tagger:
         :meth:`word` explains a line. The lines of one entry are equal, so that callers can keep
         what they make of it by line.
         """
-        if len(folded_text) > _LONGEST_CHARS:
+        if len(folded_text) > LONGEST_CHARS:
             return [line for part in pieces(folded_text) for line in self.entries(part)]
         if _NUL in folded_text:
             folded_text = folded_text.replace(_NUL, " ")
@@ -179,9 +180,9 @@ def pieces(text: str) -> list[str]:
     """Cut a very long text where a word cannot be cut: after a border or a full stop if there is one."""
     found = []
     start = 0
-    while len(text) - start > _LONGEST_CHARS:
-        limit = start + _LONGEST_CHARS
-        end = 1 + max(text.rfind(mark, start + _LONGEST_CHARS // 2, limit) for mark in "\t。.、 ")
+    while len(text) - start > LONGEST_CHARS:
+        limit = start + LONGEST_CHARS
+        end = 1 + max(text.rfind(mark, start + LONGEST_CHARS // 2, limit) for mark in "\t。.、 ")
         found.append(text[start : end or limit])
         start = end or limit
     found.append(text[start:])

@@ -40,8 +40,10 @@ from ragjp.types import Span
 FOLDING_VERSION = "1"
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+#: Inside of a class: what may follow the long vowel of a katakana word.
+AFTER_VOWEL = KATAKANA + HIRAGANA + "、。」』)・"
 #: A dash that stands for a long vowel (サ-バ, サ-バ-は, サ-バ-。), and a long-vowel mark for a dash (03ー12).
-_DASH_AS_VOWEL = re.compile(f"-(?<=[{KATAKANA}]-)(?=[{KATAKANA}{HIRAGANA}、。」』)・])")
+_DASH_AS_VOWEL = re.compile(f"-(?<=[{KATAKANA}]-)(?=[{AFTER_VOWEL}])")
 _VOWEL_AS_DASH = re.compile("ー(?<=[0-9]ー)(?=[0-9])")
 #: Blanks that change: two or more, one that is not a plain blank, one between Japanese characters.
 _BLANKS = re.compile(f"[{BLANK}](?:[{BLANK}]+|(?<=[^ ])|(?<=[{JAPANESE}] )(?=[{JAPANESE}]))")

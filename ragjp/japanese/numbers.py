@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 _KANJI_DIGITS = {digit: value for value, digit in enumerate("〇一二三四五六七八九")}
 _SMALL = {"十": 10, "百": 100, "千": 1000}
@@ -30,11 +31,13 @@ _UNITS = {
 }
 _UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
 _AMOUNT = re.compile(
-    rf"(?<![0-9.,{_KANJI}万億兆])({_NUMBER}) ?({_UNIT})(?:の({_NUMBER})(?![0-9]|{_UNIT}))?"
+    # The class comes first and what may not stand before it second: so ``re`` finds it fast.
+    rf"([0-9{_KANJI}](?<![0-9.,{_KANJI}万億兆].)[0-9.,{_KANJI}万億兆]*) ?({_UNIT})(?:の({_NUMBER})(?![0-9]|{_UNIT}))?"
 )
 _TOKEN = re.compile(r"[0-9]+(?:\.[0-9]+)?|.")
 
 
+@lru_cache(maxsize=8192)
 def number_value(text: str) -> Decimal:
     """Read a number in Arabic or kanji digits, or a mixture: 3千5百万, 二〇二三, 1.5億.
 
@@ -83,6 +86,7 @@ def number_forms(folded: str) -> list[str]:
     return forms
 
 
+@lru_cache(maxsize=8192)
 def _plain(number: str) -> str:
     """Write a number without exponent and without trailing zeros behind the point."""
     text = f"{number_value(number):f}"

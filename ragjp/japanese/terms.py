@@ -8,18 +8,24 @@ headings alone.
 
 from __future__ import annotations
 
-import multiprocessing
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from operator import add
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ragjp.errors import IndexMismatch
 from ragjp.japanese.characters import HIRAGANA, KANJI, KATAKANA
+from ragjp.japanese.columns import TermColumn, column_of
 from ragjp.japanese.dates import take_dates
 from ragjp.japanese.morphemes import Tagger, Word
 from ragjp.japanese.normalize import FOLDING_VERSION, fold
 from ragjp.japanese.numbers import number_forms
+
+if TYPE_CHECKING:
+    from ragjp.japanese.bulk import Pool
 
 FIELDS = ("lemma", "bigram", "title")
 #: Part of every index. Change it whenever any text gets other terms.
@@ -32,15 +38,16 @@ _PROPER_NOUN = "名詞,固有名詞"
 _JAPANESE_RUN = f"[{KANJI}{HIRAGANA}{KATAKANA}]+"
 _RUN = re.compile(rf"({_JAPANESE_RUN})|[^\W_{KANJI}{HIRAGANA}{KATAKANA}]+")
 #: A comma inside a number (3,000,000), and a number with points (3.5, 1.8.0, 192.168.0.1).
-_GROUP_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
-_POINTED = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+)+(?![0-9])")
+_GROUP_COMMA = re.compile(r",(?<=[0-9],)(?=[0-9]{3}(?![0-9]))")
+_POINTED = re.compile(r"[0-9](?<![0-9.].)[0-9]*(?:\.[0-9]+)+(?![0-9])")
 
 #: A longer chain of digits and points is no number.
 _LONGEST_NUMBER = 40
-_MOST_ENTRIES = 500_000
+MOST_ENTRIES = 500_000
+#: Fewer characters are analysed before the kernels are loaded.
+_FEWEST_CHARS = 20_000
 #: Titles kept: the chunks of one document come one after the other and share theirs.
 _MOST_TITLES = 1_000
-_BATCH = 256
 
 
 class _Memory(dict[str, str]):
@@ -50,7 +57,7 @@ class _Memory(dict[str, str]):
         self._term = term
 
     def __missing__(self, entry: str) -> str:
-        if len(self) >= _MOST_ENTRIES:
+        if len(self) >= MOST_ENTRIES:
             self.clear()
         found = self[entry] = self._term(entry)
         return found
@@ -74,6 +81,7 @@ class Analyzer:
 
     def __init__(self, fingerprint: str | None = None) -> None:
         self._tagger = Tagger()
+        self.dictionary_folder = self._tagger.folder
         self.fingerprint = (
             f"{self._tagger.dictionary}; folding {FOLDING_VERSION}; terms {TERMS_VERSION}"
         )
@@ -92,8 +100,8 @@ class Analyzer:
         >>> Analyzer().terms("サーバーの申込")
         {'lemma': ['サーバー', '申し込み'], 'bigram': ['サー', 'ーバ', 'バー', 'ーの', 'の申', '申込']}
         """
-        folded = _searched(text)
-        return {"lemma": self._lemmas(folded), "bigram": bigrams(folded)}
+        folded = searched_text(text)
+        return {"lemma": self.lemmas_of_folded(folded), "bigram": bigrams(folded)}
 
     def lemmas(self, text: str) -> list[str]:
         """Return the terms of a text's ``lemma`` field alone.
@@ -101,7 +109,7 @@ class Analyzer:
         >>> Analyzer().lemmas("サーバーの申込")
         ['サーバー', '申し込み']
         """
-        return self._lemmas(_searched(text))
+        return self.lemmas_of_folded(searched_text(text))
 
     def passage_terms(self, context: str, body: str) -> dict[str, list[str]]:
         """Return the terms of each field of :data:`FIELDS` for a passage.
@@ -124,35 +132,56 @@ class Analyzer:
             found = self._titles[context] = self.lemmas(context)
         return found
 
-    def _lemmas(self, folded: str) -> list[str]:
-        entries = self._tagger.entries(folded)
-        numbers = frozenset(n for n in _POINTED.findall(folded) if len(n) <= _LONGEST_NUMBER)
-        if numbers:
-            entries = _join_numbers(entries, numbers)
+    def lemmas_of_folded(self, folded: str) -> list[str]:
+        """Do the work of :meth:`lemmas` on what :func:`searched_text` returned."""
         lemma = self._lemma
-        dates, rest = take_dates(folded)
-        return [
-            *(term for entry in entries if (term := lemma[entry])),
-            *dates,
-            *number_forms(rest),
-        ]
+        entries = self._tagger.entries(folded)
+        if spans := number_spans(folded):
+            terms = _with_numbers(folded, spans, entries, lemma)
+        else:
+            terms = [term for entry in entries if (term := lemma[entry])]
+        return terms + hidden_forms(folded)
 
-    def terms_many(
-        self, texts: Sequence[str], *, processes: int = 1
-    ) -> Iterator[dict[str, list[str]]]:
-        """Yield the terms of each text, in order; with more than one process, from workers.
+    def terms_many(self, texts: Sequence[str], *, workers: int = 1) -> dict[str, TermColumn]:
+        """Return what :meth:`terms` returns for each text, as one column a field.
 
-        Workers start by spawn: a script that asks for them needs ``if __name__ == "__main__":``.
+        Parameters
+        ----------
+        workers
+            Threads; each is busy outside of Python's lock for most of its time.
         """
-        if processes <= 1 or len(texts) <= _BATCH:
-            yield from map(self.terms, texts)
-            return
-        with ProcessPoolExecutor(
-            min(processes, -(-len(texts) // _BATCH)),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-        ) as pool:
-            yield from pool.map(_work, texts, chunksize=_BATCH)
+        if sum(map(len, texts)) < _FEWEST_CHARS or self.why_no_bulk:
+            rows = [self.terms(text) for text in texts]
+            return {name: column_of([row[name] for row in rows]) for name in ("lemma", "bigram")}
+        lemma, bigram = self._pool.columns(texts, workers)
+        return {"lemma": lemma, "bigram": bigram}
+
+    @property
+    def why_no_bulk(self) -> str:
+        """Why many texts are analysed one by one here, as a sentence; empty when they are not."""
+        return self._pool.reason
+
+    @cached_property
+    def _pool(self) -> Pool:
+        from ragjp.japanese.bulk import Pool
+
+        return Pool(self)
+
+    def passages_terms(
+        self, passages: Sequence[tuple[str, str]], *, workers: int = 1
+    ) -> dict[str, TermColumn]:
+        """Return what :meth:`passage_terms` returns for each (context, body), as one column a field."""
+        contexts = list(dict.fromkeys(context for context, _ in passages))
+        texts = [passage(context, body) for context, body in passages]
+        found = self.terms_many([*texts, *contexts], workers=workers)
+        place = {context: len(texts) + i for i, context in enumerate(contexts)}
+        titles = np.fromiter((place[context] for context, _ in passages), np.intp, len(texts))
+        own = np.arange(len(texts))
+        return {
+            "lemma": found["lemma"].rows(own),
+            "bigram": found["bigram"].rows(own),
+            "title": found["lemma"].rows(titles),
+        }
 
 
 def passage(context: str, body: str) -> str:
@@ -160,9 +189,21 @@ def passage(context: str, body: str) -> str:
     return f"{context}\n{body}" if context else body
 
 
-def _searched(text: str) -> str:
+def searched_text(text: str) -> str:
     """Fold a text and take the commas out of its numbers."""
     return _GROUP_COMMA.sub("", fold(text))
+
+
+def hidden_forms(folded: str) -> list[str]:
+    """Return the normal forms of the dates of a text, then those of its other numbers."""
+    dates, rest = take_dates(folded)
+    return dates + number_forms(rest)
+
+
+def number_spans(folded: str) -> list[tuple[int, int]]:
+    """Return where the numbers with points stand."""
+    found = (match.span() for match in _POINTED.finditer(folded))
+    return [(start, end) for start, end in found if end - start <= _LONGEST_NUMBER]
 
 
 def lemma_term(word: Word) -> str:
@@ -195,33 +236,24 @@ def bigrams(folded: str) -> list[str]:
     return found
 
 
-def _join_numbers(entries: list[str], numbers: frozenset[str]) -> list[str]:
-    """Put back together the numbers with points, which the dictionary splits at the point."""
-    joined: list[str] = []
-    at = 0
-    while at < len(entries):
-        surface, _, rest = entries[at].partition("\t")
-        end = at + 1
-        if surface.isdigit():
-            whole = surface
-            for i in range(at + 1, len(entries)):
-                part = entries[i].partition("\t")[0]
-                if (part != "." and not part.isdigit()) or len(whole) > _LONGEST_NUMBER:
-                    break
-                whole += part
-                if whole in numbers:
-                    surface, end = whole, i + 1
-        joined.append(f"{surface}\t{rest}")
-        at = end
-    return joined
+def _with_numbers(
+    folded: str, spans: Sequence[tuple[int, int]], entries: Sequence[str], lemma: Mapping[str, str]
+) -> list[str]:
+    """Return the terms of the entries, the numbers with points put together again.
 
-
-_worker: list[Analyzer] = []
-
-
-def _start_worker() -> None:
-    _worker[:] = [Analyzer()]
-
-
-def _work(text: str) -> dict[str, list[str]]:
-    return _worker[0].terms(text)
+    The dictionary splits them at the point.
+    """
+    ends = dict(spans)
+    terms: list[str] = []
+    at = begun = first = 0
+    for entry in entries:
+        surface = entry.partition("\t")[0]
+        start = folded.index(surface, at)
+        at = start + len(surface)
+        if start in ends:
+            begun, first = start, len(terms)
+        if term := lemma[entry]:
+            terms.append(term)
+        if ends.get(begun) == at:
+            terms[first:] = [folded[begun:at]]
+    return terms

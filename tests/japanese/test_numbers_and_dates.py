@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ragjp.japanese.dates import take_dates
+from ragjp.japanese.dates import take_dates, take_dates_plainly
 from ragjp.japanese.normalize import fold
 from ragjp.japanese.numbers import number_forms, number_value
 from ragjp.japanese.terms import Analyzer
@@ -122,3 +122,11 @@ def test_any_text_is_survived(text: str) -> None:
     forms, rest = take_dates(text)
     assert all(form.startswith("@") for form in forms)
     number_forms(rest)
+
+
+@given(st.text("令和元平成昭rhsfy.0123/-年月日度() 一二〇三九", max_size=30))
+@example("三一九二三年")
+@example("s1923年r2023年")
+def test_dates_are_those_found_by_trying_every_character(text: str) -> None:
+    """A filter that skips a beginning would lose dates."""
+    assert take_dates(text) == take_dates_plainly(text)

@@ -63,6 +63,7 @@ def test_numbers_that_only_stand_together_are_not_joined() -> None:
     """1. 2023年 is an item and a year; 12,34 is a list."""
     assert lemmas("1. 2023年")[:2] == ["1", "2023"]
     assert lemmas("12,34")[:2] == ["12", "34"]
+    assert lemmas("版1.2023と1. 2023年")[1:4] == ["1.2023", "1", "2023"]
 
 
 def test_bigrams_stay_inside_runs() -> None:
@@ -114,14 +115,6 @@ def test_fingerprint_names_dictionary_folding_and_terms() -> None:
     with pytest.raises(IndexMismatch, match=r"unidic-lite 1\.0\.7") as caught:
         Analyzer("unidic-lite 1.0.7; folding 1; terms 1")
     assert caught.value.code == "analyzer_mismatch"
-
-
-def test_workers_give_the_same_terms_in_the_same_order() -> None:
-    texts = [f"第{i}条 経費の申請は{i}日以内とする。" for i in range(600)]
-    expected = [ANALYZER.terms(text) for text in texts]
-    assert list(ANALYZER.terms_many(texts)) == expected
-    assert list(ANALYZER.terms_many(texts, processes=2)) == expected
-    assert list(ANALYZER.terms_many([], processes=2)) == []
 
 
 def test_importing_loads_no_analyser() -> None:
