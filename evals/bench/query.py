@@ -11,9 +11,10 @@ from evals.bench.material import EVERYONE, prepare
 from evals.bench.results import Options, Result
 from evals.bench.timing import summary, wait_for_kernels, without_collector
 from evals.dataset import Query
+from ragjp.types import View
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ragjp.engine import Engine
 
@@ -57,22 +58,30 @@ def run(options: Options) -> Result:
     )
 
 
-def stages(engine: Engine, questions: Sequence[Query], *, rounds: int = 2) -> dict[str, Any]:
-    """Milliseconds of the whole query, of all but the embedding, and of each stage (medians of each stage's own time)."""
+def stages(
+    engine: Engine,
+    questions: Sequence[Query],
+    *,
+    rounds: int = 2,
+    view: View = EVERYONE,
+    before: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Milliseconds of the whole query, of all but the embedding, and of each stage (medians of each stage's own time).
+
+    ``before`` is called before each question, outside of its time.
+    """
     for query in questions[:_WARM]:
-        engine.search(query.text, view=EVERYONE, k=K)
+        engine.search(query.text, view=view, k=K)
     wait_for_kernels()
     for query in questions[:_WARM]:
-        engine.search(query.text, view=EVERYONE, k=K)
+        engine.search(query.text, view=view, k=K)
     timings: list[list[dict[str, float]]] = []
     with without_collector():
         for _ in range(rounds):
-            timings.append(
-                [
-                    dict(engine.search(query.text, view=EVERYONE, k=K).timings_ms)
-                    for query in questions
-                ]
-            )
+            timings.append([])
+            for query in questions:
+                before()
+                timings[-1].append(dict(engine.search(query.text, view=view, k=K).timings_ms))
     names = list(dict.fromkeys(name for part in timings for times in part for name in times))
     table = {
         name: np.median([[times.get(name, 0.0) for times in part] for part in timings], axis=0)
