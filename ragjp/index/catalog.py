@@ -30,6 +30,9 @@ from ragjp.types import Chunk
 
 CATALOG_NAME = "catalog.sqlite"
 SEGMENTS_NAME = "segments"
+#: What a restore leaves while it is at work: the catalog that it replaces, and a folder for the one that it brings.
+OLD_NAME = f"{CATALOG_NAME}.old"
+RESTORING_NAME = f"{CATALOG_NAME}.restoring"
 #: Raised when the tables or the files of a segment change their meaning; see :mod:`ragjp.index.migrations`.
 FORMAT_VERSION = 2
 #: How long a statement waits for another process, in seconds: readers wait for a commit, a commit for readers.
@@ -193,7 +196,7 @@ def open_catalog(
         )
     connection = None
     try:
-        connection = connect(path, mode="rw")
+        connection = connect(path, mode="rw") if writable or any_version else _reader(path)
         if writable:
             _keep_in_one_file(connection, index)
             # EXTRA: a commit that has returned survives a power cut that comes at once after it.
@@ -217,6 +220,31 @@ def open_catalog(
     if version != str(FORMAT_VERSION) and not any_version:
         connection.close()
         raise wrong_version(index, version)
+    return connection
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """Open a catalog so that nothing is ever written through this connection, not even to undo what a killed writer began.
+
+    A connection that outlives its file (the index was replaced) would else take the journal of the new catalog for its own, and
+    remove it. What a killed writer began is undone by a connection that is opened and closed for just that.
+    """
+    connection = connect(path, mode="ro")
+    try:
+        meta_value(connection, "format_version")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if not (error.sqlite_errorname or "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+            raise
+        undoing = connect(path, mode="rw")
+        try:
+            meta_value(undoing, "format_version")
+        finally:
+            undoing.close()
+        return connect(path, mode="ro")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

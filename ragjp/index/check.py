@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ragjp.index.catalog import (
     CATALOG_NAME,
+    OLD_NAME,
+    RESTORING_NAME,
     SEGMENTS_NAME,
     current_generation,
     open_catalog,
@@ -186,7 +188,7 @@ def _strays(path: Path, segments: Sequence[Segment]) -> Iterator[Problem]:
     named = {segment.name: set(segment.sizes) for segment in segments}
     found = [
         path / name
-        for name in (f"{CATALOG_NAME}.new", f"{CATALOG_NAME}.old", f"{SEAL_NAME}.new")
+        for name in (f"{CATALOG_NAME}.new", OLD_NAME, RESTORING_NAME, f"{SEAL_NAME}.new")
         if (path / name).exists()
     ]
     folder = path / SEGMENTS_NAME

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from ragjp.index.catalog import FORMAT_VERSION, SCHEMA, catalog_path, connect
+from ragjp.index.catalog import (
+    FORMAT_VERSION,
+    OLD_NAME,
+    RESTORING_NAME,
+    SCHEMA,
+    catalog_path,
+    connect,
+)
 from ragjp.index.digests import DigestKeeper
 from ragjp.index.disk import sync_file, sync_folder
 from ragjp.index.seal import SEAL_NAME
@@ -16,6 +24,15 @@ def forget_logs(catalog: Path) -> None:
     """Remove the logs of a catalog that is gone: they would be played into the one that takes its place."""
     for suffix in _LOGS:
         catalog.with_name(catalog.name + suffix).unlink(missing_ok=True)
+
+
+def sweep_catalogs(index: Path) -> None:
+    """Remove what a killed creation or restore left beside the catalog. Only the writer may call this, once the catalog is sound."""
+    draft = catalog_path(index).with_suffix(".sqlite.new")
+    forget_logs(draft)
+    for path in (draft, index / OLD_NAME):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(index / RESTORING_NAME, ignore_errors=True)
 
 
 def create_catalog(index: Path, meta: dict[str, str]) -> None:

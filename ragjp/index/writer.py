@@ -25,7 +25,7 @@ from ragjp.index.catalog import (
     meta_value,
     open_catalog,
 )
-from ragjp.index.creation import create_catalog
+from ragjp.index.creation import create_catalog, sweep_catalogs
 from ragjp.index.derived import ensure_derived
 from ragjp.index.digests import DigestKeeper
 from ragjp.index.lock import LOCK_NAME, changing, writer_lock
@@ -107,6 +107,7 @@ class IndexWriter:
                     "レシピの name を変えるか、古い索引の catalog.sqlite と segments を消してから作り直してください。"
                 )
         self._digests = DigestKeeper(self._connection)
+        sweep_catalogs(self.path)
         self.swept = self._sweep()
 
     def __enter__(self) -> Self:
