@@ -10,14 +10,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ragjp.errors import IndexCorrupt, IndexUnreadable, RagjpError
 from ragjp.index.catalog import SEGMENTS_NAME, catalog_path, open_catalog, unusable
 from ragjp.index.digests import document_digests, stored_digests, table_digests
 from ragjp.index.disk import storage_failed
-from ragjp.index.seal import seal_state
+from ragjp.index.seal import change_counter, seal_state
 from ragjp.index.segments import FileRecord, Segment, damaged_file, file_sha256
 
 #: Files whose rows are verified one by one as they are read.
@@ -27,9 +27,13 @@ BUDGET_BYTES = 1 << 30
 
 #: A catalog larger than this is verified behind the first answers.
 CATALOG_BUDGET_BYTES = 1 << 28
+#: Where no seal covers the catalog (a writer was killed, or is at work), its rows are, when it is larger than this.
+ROWS_BUDGET_BYTES = 1 << 23
 
 #: Files remembered as verified; a server that has seen more hashes those it opens once again.
 _REMEMBERED = 100_000
+#: Looks at the rows of a catalog that is being written to; the next who opens it looks again.
+_ATTEMPTS = 3
 _verified: set[tuple[int, int, int, int, str]] = set()
 
 
@@ -200,31 +204,58 @@ def verify_catalog(index: Path, *, thorough: bool) -> list[Callable[[], None]]:
         When the catalog is not what was sealed.
     """
 
-    def rows() -> None:
-        connection = open_catalog(index)
-        try:
-            require_sound_catalog(index, connection)
-        except sqlite3.DatabaseError as error:
-            raise unusable(index, error) from error
-        finally:
-            connection.close()
-
     def bytes_() -> None:
         state = seal_state(index)
         if state == "damaged":
             raise _damaged_catalog(index)
         if state != "sealed" and thorough:
-            rows()
+            _verify_rows(index)
 
-    with suppress(OSError):  # opening it says better what is wrong
-        if catalog_path(index).stat().st_size > CATALOG_BUDGET_BYTES:
+    try:
+        n_bytes = catalog_path(index).stat().st_size
+        if n_bytes > CATALOG_BUDGET_BYTES:
             return [bytes_]
         state = seal_state(index)
-        if state == "damaged":
-            raise _damaged_catalog(index)
-        if state != "sealed" and thorough:
-            return [rows]
+    except OSError:
+        return []  # opening it says better what is wrong
+    if state == "damaged":
+        raise _damaged_catalog(index)
+    if state == "sealed" or not thorough:
+        return []
+    if n_bytes > ROWS_BUDGET_BYTES:
+        return [partial(_verify_rows, index)]
+    _verify_rows(index)
     return []
+
+
+def _verify_rows(index: Path) -> None:
+    connection = open_catalog(index)
+    try:
+        _require_sound_rows(index, connection)
+    except sqlite3.DatabaseError as error:
+        raise unusable(index, error) from error
+    finally:
+        connection.close()
+
+
+def _require_sound_rows(index: Path, connection: sqlite3.Connection) -> None:
+    """Do as :func:`require_sound_catalog` beside a writer: rows and digests that a commit came between say nothing."""
+    for _ in range(_ATTEMPTS):
+        counter = _counter(index)
+        try:
+            require_sound_catalog(index, connection)
+        except IndexCorrupt:
+            if _counter(index) == counter:
+                raise
+        else:
+            return
+
+
+def _counter(index: Path) -> int | None:
+    try:
+        return change_counter(index)
+    except ValueError:
+        return None
 
 
 def _damaged_catalog(index: Path) -> IndexCorrupt:
@@ -281,9 +312,9 @@ def require_sound_catalog(index: Path, connection: sqlite3.Connection) -> bool:
             and connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
         )
     except (sqlite3.OperationalError, ValueError, OverflowError) as error:
-        if getattr(error, "sqlite_errorname", ""):  # the disk, a lock: not the contents
-            raise
-        sound = False  # text that is no UTF-8
+        if getattr(error, "sqlite_errorname", "") not in ("", "SQLITE_ERROR"):
+            raise  # the disk, a lock: not the contents
+        sound = False  # text that is no UTF-8, a table that is not there
     if not sound:
         raise _damaged_catalog(index)
     return False

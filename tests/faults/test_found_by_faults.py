@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from library import batch_of, held, open_writer, remember_recipe
+from library import batch_of, held, open_engine, open_writer, remember_recipe
 
 from ragjp.errors import RagjpError, StorageFailed
+from ragjp.index import verify
 from ragjp.index import writer as writer_module
+from ragjp.index.digests import table_digests
 
 
 def full_disk(*arguments: object) -> None:
@@ -61,3 +64,42 @@ def test_what_a_writer_cannot_read_is_one_sentence(folder: Path) -> None:
         for question in (writer.counts, writer.known_documents, writer.needs_merge):
             with pytest.raises(RagjpError):
                 question()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE document SET died = 1 WHERE doc_no = 1", "DROP TABLE access", "DELETE FROM meta"],
+)
+def test_a_catalog_changed_behind_our_back_gives_no_answer_at_all(
+    folder: Path, change: str
+) -> None:
+    """The rows of a catalog without a seal were verified only behind the first answers, which were wrong; a writer met raw SQL errors."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+        writer.commit(batch_of(writer, {0: 1, 1: 1}))
+    with closing(sqlite3.connect(path / "catalog.sqlite")) as connection, connection:
+        connection.execute(change)
+    for opening in (open_engine, open_writer):
+        with pytest.raises(RagjpError):
+            opening(path)
+
+
+def test_a_commit_that_comes_between_is_no_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opened an index while a writer committed compared rows of one generation with digests of another: "damaged"."""
+    path = folder / "index"
+    real, commits = table_digests, list[int]()
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+        writer.commit(batch_of(writer, {0: 1}))
+
+        def overtaken(connection: sqlite3.Connection) -> dict[str, str]:
+            if not commits:
+                commits.append(writer.commit(batch_of(writer, {1: 1})))
+            return real(connection)
+
+        monkeypatch.setattr(verify, "table_digests", overtaken)
+        assert held(path) == {"000.md": 1, "001.md": 1}
+    assert commits
