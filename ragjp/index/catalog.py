@@ -146,13 +146,14 @@ _NOT_NOW = tuple(
 _TRUNCATED = ("SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS", "SQLITE_IOERR_DATA")
 
 
-def unusable(index: Path, error: sqlite3.DatabaseError) -> RagjpError:
-    """Say what an error of SQLite means: the catalog cannot be read now, or it is damaged."""
+def unusable(index: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> RagjpError:
+    """Say what an error of SQLite means: the catalog cannot be read now, or it is damaged (its message may be no text then)."""
     path = catalog_path(index)
     name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith("SQLITE_CANTOPEN") and reason_of(error) == "too_many_files":
-        return storage_failed(path, error)
-    if name.startswith("SQLITE_IOERR") and name not in _TRUNCATED:
+    if isinstance(error, sqlite3.Error) and (
+        (name.startswith("SQLITE_CANTOPEN") and reason_of(error) == "too_many_files")
+        or (name.startswith("SQLITE_IOERR") and name not in _TRUNCATED)
+    ):
         return storage_failed(path, error)
     if name.startswith(_NOT_NOW):
         return IndexUnreadable(
@@ -209,7 +210,7 @@ def open_catalog(
         else:
             connection.execute("PRAGMA query_only = ON")
         version = meta_value(connection, "format_version")
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if connection is not None:
             connection.close()
         raise unusable(index, error) from error

@@ -103,3 +103,16 @@ def test_a_commit_that_comes_between_is_no_damage(
         monkeypatch.setattr(verify, "table_digests", overtaken)
         assert held(path) == {"000.md": 1, "001.md": 1}
     assert commits
+
+
+def test_a_schema_that_is_no_text_is_damage(folder: Path) -> None:
+    """One flipped bit in the catalog's schema made SQLite's own message undecodable: a UnicodeDecodeError instead of a sentence."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+    catalog = path / "catalog.sqlite"
+    content = catalog.read_bytes()
+    catalog.write_bytes(content.replace(b"CREATE TABLE meta (key", b"CREATE TABLE meta \xcck\xe5y"))
+    for opening in (open_engine, open_writer):
+        with pytest.raises(RagjpError):
+            opening(path)
