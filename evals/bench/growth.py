@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from evals.bench.child import run_child
 from evals.bench.lines import Line, Target
 from evals.bench.material import Material, prepare, scratch
 from evals.bench.opening import first_answer
-from evals.bench.resampled import SHARES, Plan, build_resampled, sizes, warm
+from evals.bench.resampled import SHARES, Built, Plan, build_resampled, sizes, warm
 from evals.bench.results import Options, Result
 from evals.bench.source import Source, read_source
 
@@ -85,6 +84,7 @@ def run(options: Options) -> Result:
         {"points": points},
         [
             "the first rows are real passages; beyond them, resampled ones (evals/bench/resampled.py says how)",
+            "build_s: without analysis and embedding; derived_s: of that, what ends a build (the codes of large segments)",
             "tokens are hard links to one file per size of block, so reading them hits a warmer page cache than a real index of that size "
             "would; cold_tokens drops them from the cache before each question",
             "bytes.tokens is what the index would take without the links",
@@ -96,20 +96,19 @@ def run(options: Options) -> Result:
 
 def large_index(source: Source) -> Path:
     """The largest index, built when it is not there (minutes)."""
-    return _build(source, Plan(len(source), LARGEST.copies))[0]
+    return _build(source, Plan(len(source), LARGEST.copies)).path
 
 
-def _build(source: Source, plan: Plan) -> tuple[Path, float]:
+def _build(source: Source, plan: Plan) -> Built:
     folder = scratch() / f"resampled-{plan.n_rows(len(source))}"
-    started = time.perf_counter()
-    build_resampled(
+    return build_resampled(
         source, plan, folder, blocks=scratch(), tell=lambda line: print(line, file=sys.stderr)
     )
-    return folder, time.perf_counter() - started
 
 
 def _point(material: Material, source: Source, plan: Plan, options: Options) -> dict[str, Any]:
-    index, seconds = _build(source, plan)
+    built = _build(source, plan)
+    index = built.path
     n_rows = plan.n_rows(len(source))
     large = n_rows > 200_000
     texts = [query.text for query in material.questions]
@@ -133,7 +132,8 @@ def _point(material: Material, source: Source, plan: Plan, options: Options) -> 
         "real_rows": plan.n_real,
         "segments": 1 + len(plan.copies),
         "bytes": sizes(index),
-        "build_s": seconds,
+        "build_s": built.seconds,
+        "derived_s": built.derived_s,
         "opening": opening,
         "memory": report.memory(),
     }

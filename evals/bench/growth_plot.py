@@ -40,9 +40,9 @@ def draw(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
     times.set_ylabel("ms, median of a question")
     space.plot(rows, [p["memory"]["peak_rss_mib"] / 1024 for p in points], "k-o", ms=4,
                label="peak resident memory, serving")  # fmt: skip
-    for kind, colour in (("tokens", "#fc8d62"), ("postings", "#e78ac3"), ("vectors", "#66c2a5"),
+    for kind, colour in (("tokens", "#fc8d62"), ("postings", "#e78ac3"), ("vectors", "#66c2a5"), ("derived", "#a6d854"),
                          ("catalog", "#b3b3b3")):  # fmt: skip
-        space.plot(rows, [p["bytes"][kind] / 2**30 for p in points], "-o", ms=3, color=colour,
+        space.plot(rows, [max(p["bytes"][kind], 1) / 2**30 for p in points], "-o", ms=3, color=colour,
                    label=f"{kind} on disk")  # fmt: skip
     space.plot(rows, [p["opening"]["answered_s"] for p in points], "k--s", ms=3,
                label="seconds from start to first answer")  # fmt: skip

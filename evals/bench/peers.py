@@ -19,7 +19,7 @@ from evals.bench import fugashi_terms
 from evals.bench.lines import Line
 from evals.bench.material import EVERYONE, Material, prepare, scratch
 from evals.bench.results import Options, Result
-from evals.bench.timing import interleaved, summaries, wait_for_kernels
+from evals.bench.timing import interleaved, settle, summaries
 from evals.dataset import digest
 from evals.measures import NDCG, R5, mean, per_query
 from ragjp.types import Encoder, FloatArray
@@ -80,7 +80,7 @@ def _side_by_side(material: Material, rounds: int) -> dict[str, Any]:
         for text in texts[:20]:
             for retrieve in retrievers.values():
                 retrieve(text)
-        wait_for_kernels()
+        settle()
         orders: dict[str, dict[str, Sequence[str]]] = {}
         qrels = {query.query_id: material.split.qrels[query.query_id] for query in material.questions}  # fmt: skip
         measures: dict[str, dict[str, float]] = {}

@@ -9,7 +9,7 @@ import numpy as np
 from evals.bench.lines import Line, Target
 from evals.bench.material import EVERYONE, prepare
 from evals.bench.results import Options, Result
-from evals.bench.timing import summary, wait_for_kernels, without_collector
+from evals.bench.timing import settle, summary, without_collector
 from evals.dataset import Query
 from ragjp.types import View
 
@@ -72,7 +72,7 @@ def stages(
     """
     for query in questions[:_WARM]:
         engine.search(query.text, view=view, k=K)
-    wait_for_kernels()
+    settle()
     for query in questions[:_WARM]:
         engine.search(query.text, view=view, k=K)
     timings: list[list[dict[str, float]]] = []

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from evals.bench.source import Source, packed_tokens
 from ragjp.index.batch import Batch, Manifest, NewDocument
 from ragjp.index.catalog import SEGMENTS_NAME
+from ragjp.index.derived import DERIVED_NAME
 from ragjp.index.merging import joined_arrays
 from ragjp.index.records import insert_documents, insert_segment, next_numbers, set_values
 from ragjp.index.segments import Arrays, FileRecord, row_checks, write_array, write_segment
@@ -59,6 +61,15 @@ class Plan:
         1018524
         """
         return self.n_real + sum(self.copies) * n_source
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An index, the seconds it took, and those of them that derived files took (what ends a build)."""
+
+    path: Path
+    seconds: float
+    derived_s: float
 
 
 class _BulkWriter(IndexWriter):
@@ -95,7 +106,7 @@ class _BulkWriter(IndexWriter):
 
 def build_resampled(
     source: Source, plan: Plan, into: Path, *, blocks: Path, tell: Tell = lambda line: None
-) -> Path:
+) -> Built:
     """Build an index, or take the one that is there when it is of this source, plan and program.
 
     Parameters
@@ -105,8 +116,11 @@ def build_resampled(
     """
     wanted = {"source": source.digest, "plan": asdict(plan) | {"copies": list(plan.copies)}, "version": _VERSION}  # fmt: skip
     done = into / _DONE
-    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == wanted:
-        return into
+    if done.exists():
+        kept = json.loads(done.read_text(encoding="utf-8"))
+        if kept["wanted"] == wanted:
+            return Built(into, kept["seconds"], kept["derived_s"])
+    started = time.perf_counter()
     shutil.rmtree(into, ignore_errors=True)
     meta = source.meta
     numbers = int(meta["dim"]), int(meta["token_dim"])
@@ -119,7 +133,7 @@ def build_resampled(
         parts = source.first_rows(plan.n_real)
         writer.commit_arrays(
             real,
-            lambda chunks, documents: joined_arrays(parts, fields, (chunks, documents), None),
+            lambda chunks, documents: joined_arrays(parts, fields, (chunks, documents)),
             sum(
                 int(arrays["token_offsets"][row + 1] - arrays["token_offsets"][row])
                 for arrays, rows in parts
@@ -131,8 +145,15 @@ def build_resampled(
         for number, copies in enumerate(plan.copies):
             tell(f"{into.name}: block {number + 1} of {len(plan.copies)}, {copies * len(source):,} rows")  # fmt: skip
             _commit_block(writer, source, number, copies, blocks)
-    done.write_text(json.dumps(wanted), encoding="utf-8")
-    return into
+        before = time.perf_counter()
+        writer.tidy()
+        derived = time.perf_counter() - before
+    built = Built(into, time.perf_counter() - started, derived)
+    done.write_text(
+        json.dumps({"wanted": wanted, "seconds": built.seconds, "derived_s": derived}),
+        encoding="utf-8",
+    )
+    return built
 
 
 def _commit_block(
@@ -251,7 +272,7 @@ def warm(index: Path) -> None:
 
 def sizes(index: Path) -> dict[str, int]:
     """Bytes by kind of file, links counted as if they were copies: what the index would take without the trick."""
-    found = {"vectors": 0, "postings": 0, "tokens": 0, "catalog": 0, "other": 0}
+    found = {"vectors": 0, "postings": 0, "tokens": 0, "derived": 0, "catalog": 0, "other": 0}
     for path in index.rglob("*"):
         if path.is_file():
             found[_kind(path)] += path.stat().st_size
@@ -260,6 +281,8 @@ def sizes(index: Path) -> dict[str, int]:
 
 def _kind(path: Path) -> str:
     stem = path.name.removesuffix(".npy")
+    if path.parent.name == DERIVED_NAME:
+        return "derived"
     if path.name.startswith("catalog."):
         return "catalog"
     if stem in {"vectors", "vector_checks"}:

@@ -88,10 +88,10 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def wait_for_kernels() -> None:
-    """Wait until the compiled kernels that were asked for have loaded (see :mod:`ragjp.compiled`)."""
+def settle() -> None:
+    """Wait for what goes on behind the first answers: kernels being loaded, files being verified."""
     for thread in threading.enumerate():
-        if thread.name.startswith("load "):
+        if thread.name.startswith(("load ", "ragjp-verify")):
             thread.join()
 
 

@@ -46,7 +46,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 def resampled(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The index of 200 rows made of it."""
     folder = tmp_path_factory.mktemp("resampled")
-    return build_resampled(source, PLAN, folder / "index", blocks=folder)
+    return build_resampled(source, PLAN, folder / "index", blocks=folder).path
 
 
 def test_a_resampled_index_is_sound_and_has_as_many_rows_as_planned(resampled: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_same_plan_is_not_built_twice_and_another_one_is(
     """Guards against twenty minutes of building for nothing, and against results of another index."""
     lines: list[str] = []
     built = [
-        build_resampled(source, plan, tmp_path / "i", blocks=tmp_path, tell=lines.append)
+        build_resampled(source, plan, tmp_path / "i", blocks=tmp_path, tell=lines.append).path
         for plan in (Plan(10), Plan(10), Plan(12))
     ]
     assert built == [tmp_path / "i"] * 3
