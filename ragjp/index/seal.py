@@ -171,6 +171,8 @@ def close_and_seal(connection: sqlite3.Connection, index: Path) -> None:
 
 def seal_catalog(index: Path, generation: int) -> None:
     """Seal the catalog. Only the writer may call this, when its last transaction is over and what it read was sound."""
+    # SQLite shortens a file (VACUUM) without forcing that to the disk: a seal of the new length must not be there before it.
+    os.fsync(_descriptor(catalog_path(index)))
     counter = change_counter(index)
     n_bytes, sha256 = _hashed(catalog_path(index))
     write_json_file(index / SEAL_NAME, asdict(Seal(n_bytes, sha256, counter, generation)))

@@ -124,6 +124,19 @@ class Disk:
         self._open: dict[int, Node] = {}
         self._appending: set[int] = set()
 
+    def load(self, real: Path, folder: Folder | None = None) -> None:
+        """Begin with the files of a folder, all of them on the disk."""
+        folder = folder or self.root
+        for path in real.iterdir():
+            if path.is_dir():
+                made = Folder()
+                self.load(path, made)
+                folder.entries[path.name] = made
+            else:
+                content = path.read_bytes()
+                folder.entries[path.name] = File(bytearray(content), content)
+        folder.sync()
+
     def _place(self, path: str) -> tuple[Folder, str]:
         """The folder that holds a path's entry, and the entry's name."""
         parts = Path(path).relative_to(self._base).parts

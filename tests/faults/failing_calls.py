@@ -65,7 +65,7 @@ class Case:
 def attempt(operation: Operation, path: Path, fate: int, n: int) -> dict[str, Any]:
     """Run one operation with one call failing (n = -1: none); in a child."""
     op, error, mode, sticky = FATES[fate]
-    watch(path)
+    watch(path.parent)
     arm(op, n, getattr(errno, error), mode, sticky=sticky)
     outcome: dict[str, Any] = {"done": True}
     try:
@@ -78,14 +78,14 @@ def attempt(operation: Operation, path: Path, fate: int, n: int) -> dict[str, An
         arm(Op.ANY, -1)
     if n > 0:
         allowed = [operation.after] if "done" in outcome else operation.allowed
-        outcome["faults"] = faults_left(path, allowed, LARGEST)
+        outcome["faults"] = [*operation.beside(path), *faults_left(path, allowed, LARGEST)]
     return outcome
 
 
-def all_cases(operations: dict[str, Operation], path: Path) -> Iterator[Case]:
+def all_cases(operations: dict[str, Operation], base: Path) -> Iterator[Case]:
     """Every call that is made when nothing fails, and one more, which never comes."""
     for name, operation in operations.items():
-        operation.start(path)
+        path = operation.start(base)
         calm = isolated(partial(attempt, operation, path, 0, -1))["value"]
         for fate, (op, *_) in enumerate(FATES):
             calls = calm["counts"][str(op.value)]
@@ -107,8 +107,7 @@ def judge(case: Case, outcome: dict[str, Any]) -> str | None:
 
 
 def run(case: Case, operations: dict[str, Operation], work: Path, report: Report) -> None:
-    path = work / "case"
-    operations[case.operation].start(path)
+    path = operations[case.operation].start(work / "case")
     outcome = isolated(partial(attempt, operations[case.operation], path, case.fate, case.n))
     report.ran += 1
     value = outcome.get("value", {})
@@ -116,7 +115,7 @@ def run(case: Case, operations: dict[str, Operation], work: Path, report: Report
     report.tally(value.get("code", "done" if "done" in value else "bad"))
     if wrong := judge(case, outcome):
         report.complain(wrong, f"{case.operation},{case.fate},{case.n}")
-    shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path.parent)
 
 
 def main() -> None:

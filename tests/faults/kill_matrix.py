@@ -38,7 +38,7 @@ class Kill:
 
 def doomed(operation: Operation, path: Path, n: int, mode: Mode) -> int:
     """Run in a child: the operation, with its n-th call deadly (-1: none). Returns how many calls there were."""
-    watch(path)
+    watch(path.parent)
     arm(Op.ANY, n, mode=mode)
     operation.run(path)
     return count()
@@ -63,13 +63,13 @@ def killed_by_clock(operation: Operation, path: Path, delay_s: float) -> bool:
 
 
 def all_kills(
-    operations: dict[str, Operation], path: Path, n_cases: int
+    operations: dict[str, Operation], base: Path, n_cases: int
 ) -> tuple[list[Kill], dict[str, float]]:
     """``n_cases`` kills spread evenly over all calls of all operations, and how long each operation takes."""
     kills: list[Kill] = []
     seconds = {}
     for name, operation in operations.items():
-        operation.start(path)
+        path = operation.start(base)
         started = time.monotonic()
         n_calls = isolated(partial(doomed, operation, path, -1, Mode.FAIL))["value"]
         seconds[name] = time.monotonic() - started
@@ -91,9 +91,8 @@ def run(
     work: Path,
     report: Report,
 ) -> None:
-    path = work / "case"
     operation = operations[kill.operation]
-    operation.start(path)
+    path = operation.start(work / "case")
     if kill.n > 0:
         came = killed_by_call(operation, path, kill)
     else:
@@ -101,10 +100,10 @@ def run(
     report.ran += 1
     report.tally(f"{kill.operation}: {'killed' if came else 'ended first'}")
     allowed: list[State | None] = operation.allowed if came else [operation.after]
-    outcome = isolated(partial(faults_left, path, allowed, LARGEST))
+    outcome = isolated(lambda: [*operation.beside(path), *faults_left(path, allowed, LARGEST)])
     if outcome.get("value") != []:
         report.complain(f"{kill}: {outcome}", kill)
-    shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path.parent)
 
 
 def changing(operations: dict[str, Operation]) -> Iterator[tuple[str, Operation]]:

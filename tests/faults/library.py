@@ -15,8 +15,10 @@ import ragjp.engine
 from ragjp.config import parse_recipe
 from ragjp.encoders.hashing import HashingEncoder
 from ragjp.engine import Engine
-from ragjp.errors import IndexMissing, RagjpError
+from ragjp.errors import IndexMismatch, IndexMissing, RagjpError
+from ragjp.index.catalog import open_catalog
 from ragjp.index.check import check
+from ragjp.index.migrations import migrate
 from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.terms import FIELDS, Analyzer
@@ -129,6 +131,8 @@ def edition_of(engine: Engine, name: str) -> int:
 def faults_left(path: Path, allowed: list[State | None], largest: int) -> list[str]:
     """What is wrong with an index after a fault: it must be in one of the allowed states, check clean, and go on from there."""
     try:
+        if is_old(path):
+            migrate(path)
         found = held(path, largest=largest)
         if found not in allowed:
             return [f"holds {found}, not one of {allowed}"]
@@ -145,6 +149,17 @@ def faults_left(path: Path, allowed: list[State | None], largest: int) -> list[s
     except (AssertionError, RagjpError) as error:
         return [f"{type(error).__name__}: {error}"]
     return []
+
+
+def is_old(path: Path) -> bool:
+    """Whether an index still has the format of an older program."""
+    try:
+        open_catalog(path).close()
+    except IndexMismatch as error:
+        return error.code == "format_mismatch"
+    except RagjpError:
+        return False
+    return False
 
 
 def is_sentence(error: RagjpError) -> bool:

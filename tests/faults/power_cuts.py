@@ -17,9 +17,7 @@ from disk_images import Disk, Event, read_log
 from filelayer import Op, mark, record, watch
 from isolated import Report, arguments, generator, isolated, run_shards
 from library import State, faults_left
-from operations import LARGEST, journeys, prepare
-
-INDEX = "index"
+from operations import COPY, INDEX, LARGEST, Journey, copy_is_whole, journeys, prepare
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,16 @@ class Recording:
     """What one journey wrote, and what the index holds after each of its steps."""
 
     base: Path
+    ready: Path | None
     events: list[Event]
     states: Sequence[State | None]
+
+    def disk(self) -> Disk:
+        """The disk before the first event."""
+        disk = Disk(self.base)
+        if self.ready is not None:
+            disk.load(self.ready)
+        return disk
 
     def cut(self, rng: random.Random) -> int:
         """How many events came before the power went: first a step is drawn, then a moment in it."""
@@ -37,7 +43,7 @@ class Recording:
         return rng.randint(marks[step - 1] + 1 if step else 0, marks[step] + 1)
 
 
-def journey(steps: Sequence[Callable[[Path], None]], base: Path, log: Path) -> None:
+def walk(steps: Sequence[Callable[[Path], None]], base: Path, log: Path) -> None:
     """Run in a child: take the steps, each acknowledged in the log once it has returned."""
     watch(base)
     record(log)
@@ -46,17 +52,19 @@ def journey(steps: Sequence[Callable[[Path], None]], base: Path, log: Path) -> N
         mark(number)
 
 
-def recorded(
-    steps: Sequence[Callable[[Path], None]], states: Sequence[State | None], work: Path
-) -> Recording:
+def recorded(journey: Journey, work: Path) -> Recording:
     """Record a journey; the log must account for every byte that it left."""
     base, log = work / "disk", work / "log"
-    base.mkdir(parents=True)
-    outcome = isolated(partial(journey, steps, base, log))
+    work.mkdir()
+    if journey.ready is None:
+        base.mkdir()
+    else:
+        shutil.copytree(journey.ready, base)
+    outcome = isolated(partial(walk, journey.steps, base, log))
     assert outcome == {"value": None}, outcome
-    disk = Disk(base)
-    events = read_log(log)
-    for event in events:
+    recording = Recording(base, journey.ready, read_log(log), journey.states)
+    disk = recording.disk()
+    for event in recording.events:
         disk.take(event)
     found = {
         str(path.relative_to(base)): None if path.is_dir() else path.read_bytes()
@@ -64,7 +72,7 @@ def recorded(
         if not path.name.endswith("-shm")
     }
     assert dict(disk.now()) == found, "the recording misses something"
-    return Recording(base, events, states)
+    return recording
 
 
 def run(
@@ -73,7 +81,7 @@ def run(
     rng = generator(case)
     recording = rng.choice(recordings)
     cut = recording.cut(rng)
-    disk = Disk(recording.base)
+    disk = recording.disk()
     for event in recording.events[:cut]:
         if not (lying and event.op is Op.SYNC):
             disk.take(event)
@@ -85,22 +93,28 @@ def run(
         else:
             (base / name).write_bytes(content)
     allowed = [*recording.states[disk.marks : disk.marks + 2]]
-    if disk.marks == 0:
+    if recording.ready is None and disk.marks == 0:
         allowed.append({})  # half a first build is an index without documents
     report.ran += 1
     report.tally(f"{disk.marks} acknowledged")
-    outcome = isolated(partial(faults_left, base / INDEX, allowed, LARGEST))
+    index = base / INDEX
+    outcome = isolated(lambda: [*whole_copy(index), *faults_left(index, allowed, LARGEST)])
     if outcome.get("value") != []:
         report.complain(f"cut {case} at {cut} of {len(recording.events)}: {outcome}", case)
     shutil.rmtree(base)
+
+
+def whole_copy(index: Path) -> list[str]:
+    """A backup that is there is there whole."""
+    return copy_is_whole(index) if index.with_name(COPY).exists() else []
 
 
 def main() -> None:
     given = arguments()
     operations = prepare(given.work)
     recordings = [
-        recorded(steps, states, given.work / f"recording{number}")
-        for number, (steps, states) in enumerate(journeys(operations))
+        recorded(journey, given.work / f"recording{number}")
+        for number, journey in enumerate(journeys(operations))
     ]
     cases = [int(given.only)] if given.only else list(range(given.cases))
     run_shards(

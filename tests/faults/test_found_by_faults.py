@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from ragjp.errors import RagjpError, StorageFailed
 from ragjp.index import verify
 from ragjp.index import writer as writer_module
 from ragjp.index.digests import table_digests
+from ragjp.index.seal import seal_catalog
 
 
 def full_disk(*arguments: object) -> None:
@@ -116,3 +118,22 @@ def test_a_schema_that_is_no_text_is_damage(folder: Path) -> None:
     for opening in (open_engine, open_writer):
         with pytest.raises(RagjpError):
             opening(path)
+
+
+def test_a_catalog_is_forced_to_the_disk_before_it_is_sealed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VACUUM shortens the file without fsync: after a power cut the seal was of a shorter file, and the index "damaged" for ever."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+    forced, real = list[int](), os.fsync
+
+    def fsync(descriptor: int) -> None:
+        forced.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    seal_catalog(path, 0)
+    catalog, sealed = ((path / name).stat().st_ino for name in ("catalog.sqlite", "catalog.seal"))
+    assert forced.index(catalog) < forced.index(sealed)
