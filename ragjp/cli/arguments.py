@@ -79,7 +79,7 @@ def positive(text: str) -> int:
 
 def _reading(command: argparse.ArgumentParser) -> None:
     """Add what search and ask share."""
-    command.add_argument("index", metavar="INDEX", help="索引のフォルダ（例: indexes/demo）")
+    _index(command)
     command.add_argument("text", metavar="QUERY", help="探す言葉、または質問の文")
     command.add_argument(
         "--as",
@@ -91,6 +91,38 @@ def _reading(command: argparse.ArgumentParser) -> None:
         "省略すると索引の管理者として全部を見る",
     )
     _json(command)
+
+
+def _index(command: argparse.ArgumentParser) -> None:
+    command.add_argument("index", metavar="INDEX", help="索引のフォルダ（例: indexes/demo）")
+
+
+def _upkeep(child: Callable[[str, str], JapaneseParser]) -> None:
+    """Add the commands that look after an index."""
+    compact = child(
+        "compact", "索引を一つにまとめ、消した文書の跡を捨てて小さくする。検索の結果は変わらない"
+    )
+    _index(compact)
+    _json(compact)
+
+    backup = child("backup", "索引の控えを作り、写しを全部確かめる。検索や更新の最中でもよい")
+    _index(backup)
+    backup.add_argument("folder", metavar="FOLDER", help="控えを置く、まだないフォルダ")
+    _json(backup)
+
+    restore = child("restore", "控えを確かめてから、索引として戻す")
+    restore.add_argument("folder", metavar="FOLDER", help="控えのフォルダ")
+    _index(restore)
+    restore.add_argument(
+        "--replace",
+        action="store_true",
+        help="INDEX に索引があれば置き換える（新しいほうを確かめ終わるまで、古いほうを残しておく）",
+    )
+    _json(restore)
+
+    migrate = child("migrate", "古い版の索引を、この版の形式に移す。埋め込みは作り直さない")
+    _index(migrate)
+    _json(migrate)
 
 
 def _json(command: argparse.ArgumentParser) -> None:
@@ -159,8 +191,14 @@ def build_parser(
         evaluation(evaluate)
 
     check = child("check", "索引のファイルがすべて正しいか調べる")
-    check.add_argument("index", metavar="INDEX", help="索引のフォルダ（例: indexes/demo）")
+    _index(check)
+    check.add_argument(
+        "--repair",
+        action="store_true",
+        help="直せるものを直す。埋め込みが壊れた文書は索引から外して名前を挙げる（次の ragjp index で入り直す）",
+    )
     _json(check)
+    _upkeep(child)
 
     doctor = child("doctor", "この機械で何が使えるか、使えないものはなぜかを表示する")
     _json(doctor)

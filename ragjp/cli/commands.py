@@ -73,20 +73,6 @@ def ask(args: argparse.Namespace) -> int:
     return 0
 
 
-def check(args: argparse.Namespace) -> int:
-    """``ragjp check``: verify every checksum and count; 1 when anything is wrong."""
-    from ragjp.cli.show import check_text, check_values
-    from ragjp.index.check import check as check_index
-
-    path = _index_folder(args.index)
-    report = check_index(path)
-    if args.json:
-        write_json(check_values(report, str(path)))
-    else:
-        print(check_text(report, str(path)))
-    return 1 if report.problems else 0
-
-
 def doctor(args: argparse.Namespace) -> int:
     """``ragjp doctor``: what this machine has, and why the rest is off. Never fails."""
     from ragjp.doctor import examine
@@ -156,7 +142,14 @@ def _view(principals: list[str] | None) -> View:
     return View.unrestricted_by_operator() if principals is None else View.of(*principals)
 
 
-def _index_folder(text: str) -> Path:
+def index_folder(text: str) -> Path:
+    """Read the name of an index's folder; a slip is named.
+
+    Raises
+    ------
+    RequestError
+        When it is a recipe or another file.
+    """
     path = Path(text)
     if path.suffix == ".toml" and not path.is_dir():
         raise RequestError(
@@ -174,5 +167,5 @@ def _index_folder(text: str) -> Path:
 def _opened(text: str) -> Iterator[Engine]:
     from ragjp.engine import Engine
 
-    with Engine.open(_index_folder(text)) as engine:
+    with Engine.open(index_folder(text)) as engine:
         yield engine

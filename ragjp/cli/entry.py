@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ragjp.cli import commands
+from ragjp.cli import commands, upkeep
 from ragjp.cli.arguments import Command, build_parser
 from ragjp.errors import MissingExtra, RagjpError
 from ragjp.offline import stay_offline
@@ -60,7 +60,11 @@ def _run(arguments: list[str]) -> int:
         "index": commands.index,
         "search": commands.search,
         "ask": commands.ask,
-        "check": commands.check,
+        "check": upkeep.check,
+        "compact": upkeep.compact,
+        "backup": upkeep.backup,
+        "restore": upkeep.restore,
+        "migrate": upkeep.migrate,
         "doctor": commands.doctor,
         "eval": _evaluate,
     }
@@ -124,13 +128,8 @@ def _reason(error: Exception) -> tuple[str, str, int]:
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("ragjp"):
         sentence = f"部品 {error.name} がありません。pip install 'ragjp[cpu,offline]' で入れ直してください。"
         return "missing_extra", sentence, 1
-    if isinstance(error, OSError):
-        where = f"{error.filename} を" if error.filename else "ファイルを"
-        sentence = f"{where}扱えません（{error.strerror or error}）。権限とディスクの空きを確かめてください。"
-        return "os_error", sentence, 1
-    if isinstance(error, sqlite3.OperationalError):
-        sentence = f"索引の目録を扱えません（{error}）。権限、更新中の処理、ディスクの空きを確かめてください。"
-        return "os_error", sentence, 1
+    if isinstance(error, OSError | sqlite3.OperationalError):
+        return _refusal(error)
     if isinstance(error, MemoryError):
         return (
             "out_of_memory",
@@ -142,6 +141,21 @@ def _reason(error: Exception) -> tuple[str, str, int]:
         "ragjp の直後に --traceback を付けて実行し、出力を開発者に送ってください。"
     )
     return "unexpected", " ".join(sentence.split()), 1
+
+
+def _refusal(error: OSError | sqlite3.OperationalError) -> tuple[str, str, int]:
+    """Say what the system refused where nobody nearer to it has."""
+    from ragjp.index.disk import reason_of, storage_failed
+
+    if reason_of(error) in ("disk_full", "too_many_files"):
+        failed = storage_failed(Path(), error)
+        return failed.code, failed.sentence, failed.exit_code
+    if isinstance(error, sqlite3.OperationalError):
+        sentence = f"索引の目録を扱えません（{error}）。権限、更新中の処理、ディスクの空きを確かめてください。"
+    else:
+        where = f"{error.filename} を" if error.filename else "ファイルを"
+        sentence = f"{where}扱えません（{error.strerror or error}）。権限とディスクの空きを確かめてください。"
+    return "os_error", sentence, 1
 
 
 def _write_utf8() -> None:

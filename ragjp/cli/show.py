@@ -10,7 +10,8 @@ from ragjp.japanese.layout import unwrap
 from ragjp.types import Answer, Hit, Ranking
 
 if TYPE_CHECKING:
-    from ragjp.index.check import CheckReport
+    from ragjp.index.check import CheckReport, Problem
+    from ragjp.index.repair import RepairReport
     from ragjp.jobs.build import BuildReport
 
 #: Characters of a passage shown in a list of hits.
@@ -183,28 +184,74 @@ def check_values(report: CheckReport, index: str) -> dict[str, Any]:
     return {
         "index": index,
         "ok": not report.problems,
-        "problems": [
-            {"code": problem.code, "where": problem.where, "message": problem.sentence}
-            for problem in report.problems
-        ],
+        "problems": _problem_values(report.problems),
+        "warnings": _problem_values(report.warnings),
         "n_documents": report.n_documents,
         "n_chunks": report.n_chunks,
         "n_segments": report.n_segments,
         "n_files": report.n_files,
+        "n_dead_rows": report.n_dead_rows,
         "generation": report.generation,
     }
 
 
+def _problem_values(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [
+        {"code": problem.code, "where": problem.where, "message": problem.sentence}
+        for problem in problems
+    ]
+
+
 def check_text(report: CheckReport, index: str) -> str:
     """Return the result of a check as lines for a person."""
+    notes = ["知らせ:", *_problem_lines(report.warnings)] if report.warnings else []
     if report.problems:
-        head = f"索引 {index} に {len(report.problems)} 個の誤りがあります。"
-        lines = [
-            f"  {one_line(problem.where, 200)} [{problem.code}] {one_line(problem.sentence, 400)}"
-            for problem in report.problems
-        ]
-        return "\n".join([head, *lines])
-    return (
+        return "\n".join(
+            [
+                f"索引 {index} に {len(report.problems)} 個の誤りがあります。",
+                *_problem_lines(report.problems),
+                *notes,
+                f"ragjp check --repair {index} で、直せるものを直せます。",
+            ]
+        )
+    dead = f"、消した文書の行 {report.n_dead_rows} 行" if report.n_dead_rows else ""
+    sound = (
         f"索引 {index} は正しい状態です: 文書 {report.n_documents} 件、断片 {report.n_chunks} 個、"
-        f"ファイル {report.n_files} 個、第 {report.generation} 世代"
+        f"ファイル {report.n_files} 個{dead}、第 {report.generation} 世代"
     )
+    return "\n".join([sound, *notes])
+
+
+def _problem_lines(problems: Iterable[Problem]) -> list[str]:
+    return [
+        f"  {one_line(problem.where, 200)} [{problem.code}] {one_line(problem.sentence, 400)}"
+        for problem in problems
+    ]
+
+
+def repair_values(report: RepairReport, index: str) -> dict[str, Any]:
+    """Return the result of a repair as JSON: the check after it, what was wrong before, what was done and what was lost."""
+    return {
+        **check_values(report.after, index),
+        "problems_before": _problem_values(report.before.problems),
+        "mended": list(report.mended),
+        "removed": list(report.removed),
+    }
+
+
+def repair_text(report: RepairReport, index: str) -> str:
+    """Return the result of a repair as lines for a person."""
+    lines = [f"  {one_line(sentence, 400)}" for sentence in report.mended]
+    head = ["直したもの:", *lines] if lines else ["直すものはありませんでした。"]
+    if report.removed:
+        head += [
+            f"埋め込みか本文が壊れていたので、次の {len(report.removed)} 件を索引から外しました。"
+            "ragjp index を実行すると、文書から入り直します。",
+            *(f"  {one_line(name, 200)}" for name in report.removed),
+        ]
+    if report.after.problems:
+        head += [
+            "ここでは直せない誤りが残っています。控えから戻すか（ragjp restore）、索引を消して ragjp index で作り直してください。"
+        ]
+        return "\n".join([*head, *_problem_lines(report.after.problems)])
+    return "\n".join([*head, check_text(report.after, index)])

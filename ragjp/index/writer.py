@@ -317,6 +317,21 @@ class IndexWriter:
             self._sweep()
             return generation
 
+    def is_compact(self) -> bool:
+        """Whether there is one segment at most and nothing dead in it: a full merge would change nothing."""
+        (dead,) = self._connection.execute(
+            "SELECT (SELECT count(*) FROM document WHERE died IS NOT NULL) + "
+            "(SELECT count(*) FROM access WHERE died IS NOT NULL)"
+        ).fetchone()
+        return not dead and len(self.segments()) <= 1
+
+    def shrink(self) -> None:
+        """Give the catalog's unused pages back to the file system; needs room for a second catalog while it runs."""
+        with changing(self.path):
+            (unused,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+            if unused:
+                self._connection.execute("VACUUM")
+
     def analyse_again(
         self, analyse: Analyse, *, progress: Callable[[int, int], None] | None = None
     ) -> int:

@@ -15,6 +15,8 @@ import pytest
 
 from ragjp.cli import commands
 from ragjp.index import writer
+from ragjp.index.writer import IndexWriter
+from ragjp.jobs.upkeep import stored_manifest
 
 if TYPE_CHECKING:
     from conftest import Ran, Run
@@ -107,10 +109,8 @@ def test_a_folder_that_is_no_index(ragjp_cli: Run, tiny_base: Path) -> None:
 def test_an_index_of_another_dictionary(ragjp_cli: Run, tiny_index: Path, tmp_path: Path) -> None:
     """An index searched with words cut by another dictionary finds less, and nobody is told."""
     copy = shutil.copytree(tiny_index, tmp_path / "copy")
-    with sqlite3.connect(copy / "catalog.sqlite") as catalog:
-        changed = catalog.execute("UPDATE meta SET value = 'ipadic 2.7' WHERE key = 'analyzer'")
-        assert changed.rowcount == 1
-    catalog.close()
+    with IndexWriter(copy, stored_manifest(copy)) as other:
+        other.set_meta("analyzer", "ipadic 2.7")
     ran = ragjp_cli("search", copy, QUESTION, "--json")
     assert "ipadic 2.7" in refused(ran, exit_code=2, code="index_mismatch")
 
@@ -209,7 +209,7 @@ def test_a_file_that_the_system_refuses(
 
     monkeypatch.setattr(commands, "search", full)
     ran = ragjp_cli("search", tiny_index, "日当", "--json")
-    sentence = refused(ran, exit_code=1, code="os_error")
+    sentence = refused(ran, exit_code=1, code="disk_full")
     assert "segments/x.npy" in sentence
     assert "No space left" in sentence
 
@@ -219,7 +219,7 @@ def test_a_disk_that_fills_up_under_the_catalog(
 ) -> None:
     """A full disk met by SQLite reported as a bug; or half of a commit kept."""
     assert ragjp_cli("index", tiny_folder / "tiny.toml").code == 0
-    (tiny_folder / "source" / "新.txt").write_text("長い通達です。\n" * 20_000, encoding="utf-8")
+    (tiny_folder / "source" / "新.txt").write_text("長い通達です。\n" * 2_000, encoding="utf-8")
     real = writer.open_catalog
 
     def nearly_full(index: Path, *, writable: bool = False) -> sqlite3.Connection:
@@ -230,7 +230,7 @@ def test_a_disk_that_fills_up_under_the_catalog(
 
     monkeypatch.setattr(writer, "open_catalog", nearly_full)
     ran = ragjp_cli("index", tiny_folder / "tiny.toml", "--json")
-    assert "full" in refused(ran, exit_code=1, code="os_error")
+    assert "full" in refused(ran, exit_code=1, code="disk_full")
     assert ragjp_cli("check", tiny_folder / "tiny").code == 0
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from ragjp.index.reader import Snapshot
 from ragjp.index.tokens import quantise
 from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
-from ragjp.types import Chunk, Document, FloatArray, Page
+from ragjp.types import Chunk, Document, FloatArray, Page, View
 
 DIM = 16
 MANIFEST = Manifest("analyzer-1", "encoder-1", "toy", DIM, DIM, ("lemma", "surface", "bigram"))
+
+
+EVERYONE = View.of("everyone")
 
 
 def unit(rows: FloatArray) -> FloatArray:
@@ -64,3 +68,39 @@ def build_toy(path: Path, *batches: Batch) -> Path:
         for batch in batches:
             writer.commit(batch)
     return path
+
+
+def contents(path: Path) -> dict[str, tuple[str, bytes, bytes, list[str]]]:
+    """Everything that a search could see of each document: text, vector, tokens, and the words that find it."""
+    snapshot = Snapshot(path)
+    rows = [int(row) for row in np.flatnonzero(snapshot.allowed(EVERYONE).rows)]
+    found = {}
+    for row, chunk in zip(rows, snapshot.chunks(rows), strict=True):
+        assert snapshot.tokens is not None
+        tokens = snapshot.tokens.take(np.array([row]))
+        words = [word for word in chunk.text.split() if row in rows_of(snapshot, word)]
+        found[chunk.doc_id] = (
+            chunk.text,
+            snapshot.vectors(np.array([row])).tobytes(),
+            tokens.codes.tobytes() + tokens.scales.tobytes(),
+            words,
+        )
+    snapshot.close()
+    return found
+
+
+def rows_of(snapshot: Snapshot, word: str) -> list[int]:
+    found, base = [], 0
+    for postings in snapshot.fields()["lemma"]:
+        (number,) = postings.find([word])
+        if number >= 0:
+            span = slice(int(postings.offsets[number]), int(postings.offsets[number + 1]))
+            found += (postings.rows[span] + base).tolist()
+        base += len(postings.lengths)
+    return found
+
+
+def flip(path: Path, place: int = -1) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x10
+    path.write_bytes(data)

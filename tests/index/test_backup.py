@@ -11,9 +11,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from test_repair import contents, flip
 
-from indexes import MANIFEST, batch_of, build_toy
+from indexes import EVERYONE, MANIFEST, batch_of, build_toy, contents, flip
 from ragjp.errors import (
     IndexCorrupt,
     IndexLocked,
@@ -27,9 +26,7 @@ from ragjp.index.backup import backup, restore
 from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
 from ragjp.index.writer import IndexWriter
-from ragjp.types import View
 
-EVERYONE = View.of("everyone")
 TEXTS = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算"}
 
 

@@ -7,18 +7,15 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from indexes import MANIFEST, batch_of, build_toy
+from indexes import MANIFEST, batch_of, build_toy, contents, flip
 from ragjp.index.check import check
 from ragjp.index.merging import Terms
-from ragjp.index.reader import Snapshot
 from ragjp.index.repair import RepairReport, TermMaker, repair
 from ragjp.index.writer import IndexWriter
-from ragjp.types import Chunk, View
+from ragjp.types import Chunk
 
-EVERYONE = View.of("everyone")
 FIRST = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算"}
 SECOND = {"c.md": "出張 の 申請", "d.md": "社用車 の 予約"}
 ALL = {**FIRST, **SECOND}
@@ -35,42 +32,6 @@ def mend(path: Path) -> RepairReport:
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     return build_toy(tmp_path / "index", batch_of(FIRST), batch_of(SECOND))
-
-
-def contents(path: Path) -> dict[str, tuple[str, bytes, bytes, list[str]]]:
-    """Everything that a search could see of each document: text, vector, tokens, and the words that find it."""
-    snapshot = Snapshot(path)
-    rows = [int(row) for row in np.flatnonzero(snapshot.allowed(EVERYONE).rows)]
-    found = {}
-    for row, chunk in zip(rows, snapshot.chunks(rows), strict=True):
-        assert snapshot.tokens is not None
-        tokens = snapshot.tokens.take(np.array([row]))
-        words = [word for word in chunk.text.split() if row in rows_of(snapshot, word)]
-        found[chunk.doc_id] = (
-            chunk.text,
-            snapshot.vectors(np.array([row])).tobytes(),
-            tokens.codes.tobytes() + tokens.scales.tobytes(),
-            words,
-        )
-    snapshot.close()
-    return found
-
-
-def rows_of(snapshot: Snapshot, word: str) -> list[int]:
-    found, base = [], 0
-    for postings in snapshot.fields()["lemma"]:
-        (number,) = postings.find([word])
-        if number >= 0:
-            span = slice(int(postings.offsets[number]), int(postings.offsets[number + 1]))
-            found += (postings.rows[span] + base).tolist()
-        base += len(postings.lengths)
-    return found
-
-
-def flip(path: Path, place: int = -1) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 0x10
-    path.write_bytes(data)
 
 
 def cut(path: Path) -> None:
