@@ -121,27 +121,24 @@ def scan_rows(
     The row to go on from (n at the end), and how many were collected.
     """
     chosen = np.empty(BLOCK, np.int64)
-    values = np.empty(BLOCK, np.float64)
+    least = heap[0]
     n_found = 0
     for begin in range(start, bits.shape[0], BLOCK):
         end = min(begin + BLOCK, bits.shape[0])
         count = _choose(allowed, begin, end, chosen)
         if n_found + count > rows.shape[0]:
             return begin, n_found
-        if count * _SPARSE >= end - begin:
-            for row in range(begin, end):
-                values[row - begin] = _dot_half(bits, row, query)
-        else:
-            for i in range(count):
-                values[chosen[i] - begin] = _dot_half(bits, chosen[i], query)
-        for i in range(count):
-            score = np.float64(np.float32(values[chosen[i] - begin]))
-            if score >= heap[0]:
-                rows[n_found] = chosen[i]
+        in_one_run = count * _SPARSE >= end - begin
+        for i in range(end - begin if in_one_run else count):
+            row = begin + i if in_one_run else chosen[i]
+            score = np.float64(np.float32(_dot_half(bits, row, query)))
+            if allowed[row] & (score >= least):
+                rows[n_found] = row
                 scores[n_found] = score
                 n_found += 1
-                if score > heap[0]:
+                if score > least:
                     _replace_least(heap, score)
+                    least = heap[0]
     return bits.shape[0], n_found
 
 
@@ -189,27 +186,23 @@ def scan_codes(
     step, offset, length, slack = line
     last = tails.shape[1] - 1
     chosen = np.empty(BLOCK, np.int64)
-    dots = np.empty(BLOCK, np.int32)
+    least = heap[0]
     n_found = 0
     for begin in range(start, codes.shape[0], BLOCK):
         end = min(begin + BLOCK, codes.shape[0])
         count = _choose(allowed, begin, end, chosen)
         if n_found + count > rows.shape[0]:
             return begin, n_found
-        if count * _SPARSE >= end - begin:
-            for row in range(begin, end):
-                dots[row - begin] = _dot_code(codes, row, query)
-        else:
-            for i in range(count):
-                dots[chosen[i] - begin] = _dot_code(codes, chosen[i], query)
-        for i in range(count):
-            row = chosen[i]
-            middle = dots[row - begin] * (step * tails[row, last - 1]) + offset
+        in_one_run = count * _SPARSE >= end - begin
+        for i in range(end - begin if in_one_run else count):
+            row = begin + i if in_one_run else chosen[i]
+            middle = _dot_code(codes, row, query) * (step * tails[row, last - 1]) + offset
             error = length * tails[row, last] + slack
-            if middle + error >= heap[0]:
+            if allowed[row] & (middle + error >= least):
                 rows[n_found] = row
                 uppers[n_found] = middle + error
                 n_found += 1
-                if middle - error > heap[0]:
+                if middle - error > least:
                     _replace_least(heap, middle - error)
+                    least = heap[0]
     return codes.shape[0], n_found
