@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ragjp import compiled
 from ragjp.index.tokens import PackedTokens, dequantise, quantise
+from ragjp.rerank import maxsim_cpu
 from ragjp.rerank.maxsim_cpu import (
     KERNELS,
     maxsim_int8,
@@ -53,7 +54,9 @@ def test_both_paths_give_the_same_bits_and_the_formula(
     plain = maxsim_int8_numpy(*arguments)
     assert plain.dtype == np.float32
     assert plain.tobytes() == maxsim_int8_compiled(kernels, *arguments).tobytes()
-    assert plain.tobytes() == maxsim_int8_compiled(kernels, *arguments, threads=3).tobytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maxsim_cpu, "_SHARE", 1)
+        assert plain.tobytes() == maxsim_int8_compiled(kernels, *arguments, threads=3).tobytes()
     rows = dequantise(store)
     expected = maxsim_reference(query, rows, store.offsets)
     # Half a step of the query in each of a row's numbers, and the rounding of float32.
