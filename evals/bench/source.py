@@ -102,7 +102,7 @@ def read_source(index: Path) -> Source:
 def half_terms(chunks: Sequence[Chunk]) -> dict[str, HalfTerms]:
     """Analyse both halves of every chunk; title and headings go with the first."""
     halves = [half for chunk in chunks for half in split(chunk)]
-    terms = analyse(halves, Analyzer(), lambda done, total: None)
+    terms = analyse(halves, Analyzer())
     return {field: _numbered(rows) for field, rows in terms.items()}
 
 

@@ -13,9 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragjp.index.batch import Batch
-from ragjp.index.postings import build_postings, merge_postings, postings_from_arrays
+from ragjp.index.postings import (
+    Postings,
+    merge_postings,
+    postings_from_arrays,
+    postings_from_ids,
+)
 from ragjp.index.segments import Arrays, row_checks
 from ragjp.index.tokens import PackedTokens, token_checks
+from ragjp.japanese.columns import TermColumn, column_of
 from ragjp.types import IntArray
 
 #: A segment's mapped arrays, and the rows of it to keep (ascending).
@@ -34,13 +40,32 @@ def new_arrays(batch: Batch, chunk_numbers: IntArray, document_numbers: IntArray
         "row_documents": document_numbers,
     }
     for name, rows_terms in batch.terms.items():
-        arrays.update(build_postings(rows_terms).arrays(name))
+        arrays.update(postings_of(rows_terms).arrays(name))
     if batch.tokens is not None:
         arrays["tokens"] = batch.tokens.codes
         arrays["token_scales"] = batch.tokens.scales
         arrays["token_offsets"] = batch.tokens.offsets
         arrays["token_checks"] = token_checks(batch.tokens)
     return arrays
+
+
+def postings_of(
+    rows_terms: Sequence[Sequence[str]], rows: IntArray | None = None, n_rows: int = 0
+) -> Postings:
+    """Count the terms of some texts.
+
+    Parameters
+    ----------
+    rows
+        (m,) ascending: the row of each text, among ``n_rows``; the other rows have no terms. None: one row a text.
+    """
+    column = rows_terms if isinstance(rows_terms, TermColumn) else column_of(rows_terms)
+    lengths = np.diff(column.offsets)
+    if rows is not None:
+        sparse = np.zeros(n_rows, dtype=np.int64)
+        sparse[rows] = lengths
+        lengths = sparse
+    return postings_from_ids(column.terms, column.numbers, lengths)
 
 
 def checks_of_tokens(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:

@@ -19,8 +19,14 @@ from ragjp.index.catalog import (
     chunk_of_row,
     meta_value,
 )
-from ragjp.index.merging import Part, Terms, count_tokens, joined_arrays
-from ragjp.index.postings import Postings, build_postings, merge_postings
+from ragjp.index.merging import (
+    Part,
+    Terms,
+    count_tokens,
+    joined_arrays,
+    postings_of,
+)
+from ragjp.index.postings import Postings, merge_postings
 from ragjp.index.records import insert_segment, set_values
 from ragjp.index.segments import FileRecord, Segment, open_segment, write_segment
 from ragjp.types import Chunk
@@ -185,16 +191,14 @@ def fresh_postings(
         (segment.number,),
     )
     start = 0
-    for block, rows in groupby(found, key=lambda row: row[0] // _BLOCK_ROWS):
+    for block, found_rows in groupby(found, key=lambda row: row[0] // _BLOCK_ROWS):
         start = _fill(blocks, start, block * _BLOCK_ROWS)
         stop = min(start + _BLOCK_ROWS, segment.n_rows)
-        read = [(row[0], chunk_of_row(row[1:])) for row in rows]
+        read = [(row[0], chunk_of_row(row[1:])) for row in found_rows]
         terms = analyse([chunk for _, chunk in read])
+        rows = np.array([row for row, _ in read], dtype=np.int64) - start
         for field in fields:
-            by_row: list[Sequence[str]] = [()] * (stop - start)
-            for (row, _), one in zip(read, terms[field], strict=True):
-                by_row[row - start] = one
-            blocks[field].append(build_postings(by_row))
+            blocks[field].append(postings_of(terms[field], rows, stop - start))
         start = stop
         tell(stop, segment.n_rows)
     _fill(blocks, start, segment.n_rows)
@@ -209,7 +213,7 @@ def fresh_postings(
 def _fill(blocks: Mapping[str, list[Postings]], start: int, stop: int) -> int:
     """Add rows without terms up to ``stop``."""
     if stop > start:
-        nothing = build_postings([()] * (stop - start))
+        nothing = postings_of([[]] * (stop - start))
         for parts in blocks.values():
             parts.append(nothing)
     return stop

@@ -130,7 +130,7 @@ def build(
         if writer.is_analysis_stale():
             # A newer dictionary or folding: new terms for every chunk, no new embedding.
             writer.analyse_again(
-                lambda chunks: analyse(chunks, analyzer, lambda done, total: None),
+                lambda chunks: analyse(chunks, analyzer),
                 progress=partial(tell, "語の更新"),
             )
         plan = _plan(items, writer, recipe, tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 
 from ragjp.index.tokens import PackedTokens, quantise, token_checks
 from ragjp.index.writer import Batch, IndexWriter, NewDocument
-from ragjp.japanese.terms import FIELDS, Analyzer, passage
+from ragjp.japanese.columns import TermColumn
+from ragjp.japanese.terms import Analyzer, passage
 from ragjp.types import Chunk, Encoder, FloatArray
 
+#: Threads that analyse.
+_WORKERS = 8
 #: Texts between two calls of the progress callback.
 _SLICE = 64
 _NO_CODES: NDArray[Any] = np.empty((0, 0), np.int8)
@@ -79,7 +83,7 @@ def embed_batch(
             hashes,
             vectors,
             _pack(codes, scales) if tokens else None,
-            analyse(chunks, analyzer, lambda done, total: None),
+            analyse(chunks, analyzer),
         ),
         len(fresh),
     )
@@ -127,16 +131,12 @@ def _pack(codes: Sequence[NDArray[Any]], scales: Sequence[NDArray[Any]]) -> Pack
     return PackedTokens(np.concatenate(codes), np.concatenate(scales), offsets)
 
 
-def analyse(
-    chunks: Sequence[Chunk], analyzer: Analyzer, analysed: Callable[[int, int], None]
-) -> dict[str, list[list[str]]]:
-    """Field → the terms of each chunk, as they are indexed; ``analysed`` is called with (done, total)."""
-    terms: dict[str, list[list[str]]] = {field: [] for field in FIELDS}
-    for done, chunk in enumerate(chunks, 1):
-        for field, found in analyzer.passage_terms(chunk.context, chunk.text).items():
-            terms[field].append(found)
-        analysed(done, len(chunks))
-    return terms
+def analyse(chunks: Sequence[Chunk], analyzer: Analyzer) -> dict[str, TermColumn]:
+    """Field → the terms of each chunk, as they are indexed; many chunks at a time keep every core busy."""
+    return analyzer.passages_terms(
+        [(chunk.context, chunk.text) for chunk in chunks],
+        workers=min(os.cpu_count() or 1, _WORKERS),
+    )
 
 
 def no_vectors(dim: int) -> FloatArray:

@@ -160,7 +160,9 @@ def _is_part_of(index: Path, path: Path) -> bool:
     if not path.is_relative_to(index) or path == index:
         return False
     name = path.relative_to(index).parts[0]
-    return name in (SEGMENTS_NAME, DERIVED_NAME) or name.startswith((CATALOG_NAME, SEAL_NAME, LOCK_NAME, REPORT_NAME))
+    return name in (SEGMENTS_NAME, DERIVED_NAME) or name.startswith(
+        (CATALOG_NAME, SEAL_NAME, LOCK_NAME, REPORT_NAME)
+    )
 
 
 def _readable(name: str) -> str:

@@ -36,7 +36,7 @@ def repair_index(index: Path, *, progress: Progress | None = None) -> RepairRepo
     terms = TermMaker(
         analyzer.fingerprint,
         FIELDS,
-        lambda chunks: analyse(chunks, analyzer, lambda done, total: None),
+        lambda chunks: analyse(chunks, analyzer),
     )
     return repair(index, terms, progress=progress)
 
