@@ -17,6 +17,7 @@ The checksum of a whole file is the catalog's (``segment_file``). Those of singl
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 
 from ragjp.errors import IndexCorrupt, IndexUnreadable
 from ragjp.index.catalog import SEGMENTS_NAME
-from ragjp.index.disk import sync_folder
+from ragjp.index.disk import storage_failed, sync_folder
 
 #: File stem → the array, or the parts of it that are written one after another (so that a merge need not hold it whole).
 Arrays = Mapping[str, NDArray[Any] | Sequence[NDArray[Any]]]
@@ -246,6 +247,10 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     return shape, dtype, file.tell()
 
 
+#: What the system says of a folder, a loop of links or a socket in the place of a file: damage, not a failing disk.
+_NO_FILE = (errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV)
+
+
 def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, NDArray[Any]]:
     """Map the arrays of a segment into memory, read-only.
 
@@ -260,6 +265,8 @@ def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, 
         When a file has another size, or is not an array.
     IndexUnreadable
         When this user may not read it.
+    StorageFailed
+        When the disk fails, or too many files are open.
     FileNotFoundError
         When it is missing: damage, or a merge that has swept it meanwhile.
     """
@@ -274,8 +281,12 @@ def open_segment(index: Path, name: str, files: Mapping[str, int]) -> dict[str, 
             raise IndexUnreadable(
                 f"索引のファイル {path} を読む権限がありません。フォルダーの権限を確かめてください。"
             ) from error
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise damaged_file(path, str(error)) from error
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise damaged_file(path, str(error)) from error
+            raise storage_failed(path, error) from error
     return arrays
 
 

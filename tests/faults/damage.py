@@ -16,7 +16,6 @@ from typing import Any
 from isolated import LIMIT_S, Report, isolated
 from library import (
     OPERATOR,
-    RANKINGS,
     batch_of,
     doc_id,
     is_sentence,
@@ -26,7 +25,7 @@ from library import (
     word,
 )
 
-from ragjp.engine import Engine
+from ragjp.engine import RANKINGS, Engine
 from ragjp.errors import AccessDenied, RagjpError
 from ragjp.index.check import check
 from ragjp.types import View

@@ -49,6 +49,10 @@ FATES: list[tuple[Op, str, Mode, bool]] = [
 ]
 
 
+#: Codes that send people to their backups: wrong while the bytes are right. (What a read fails to bring, SQLite may call damage.)
+DAMAGE = ("segment_damaged", "segment_missing", "catalog_damaged", "catalog_unreadable")
+
+
 @dataclass(frozen=True)
 class Case:
     """One failure: of the ``n``-th call of a kind, in an operation."""
@@ -101,6 +105,8 @@ def judge(case: Case, outcome: dict[str, Any]) -> str | None:
         return f"{case}: {value['faults'][0]} (after {value.get('code', 'success')})"
     if not value.get("good", True):
         return f"{case}: not a Japanese sentence with a code: {value['code']} {value['sentence']}"
+    if value.get("code") in DAMAGE and FATES[case.fate][0] is not Op.READ:
+        return f"{case}: a failing disk is called damage: {value['code']} {value['sentence']}"
     if not value["fired"] and "done" not in value:
         return f"{case}: failed without a fault: {value['sentence']}"
     return None

@@ -112,6 +112,10 @@ class Report:
         for what, number in values["counts"].items():
             self.tally(what, number)
 
+    def finish(self) -> None:
+        """Write the report as the one line of standard output."""
+        sys.stdout.write(json.dumps(self.values(), ensure_ascii=False) + "\n")
+
 
 def run_shards(
     cases: Sequence[CaseT], run: Callable[[CaseT, Path, Report], None], work: Path
@@ -136,7 +140,7 @@ def run_shards(
             whole.add(told["value"])
         else:
             whole.complain(f"shard {number} of {n_shards}: {told}", "?")
-    sys.stdout.write(json.dumps(whole.values(), ensure_ascii=False) + "\n")
+    whole.finish()
 
 
 def generator(case: object) -> random.Random:

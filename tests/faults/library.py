@@ -37,7 +37,6 @@ RECIPE = parse_recipe(
     {"name": "library", "encoder": {"model": "hashing"}, "chunks": {"max_chars": 80}}, where="test"
 )
 OPERATOR = View.unrestricted_by_operator()
-RANKINGS = ("bm25", "dense", "fused", "reranked")
 
 
 def word(number: int) -> str:

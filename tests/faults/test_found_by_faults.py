@@ -13,7 +13,7 @@ import pytest
 from library import batch_of, held, open_engine, open_writer, remember_recipe
 
 from ragjp.errors import RagjpError, StorageFailed
-from ragjp.index import verify
+from ragjp.index import segments, verify
 from ragjp.index import writer as writer_module
 from ragjp.index.digests import table_digests
 from ragjp.index.seal import seal_catalog
@@ -137,3 +137,21 @@ def test_a_catalog_is_forced_to_the_disk_before_it_is_sealed(
     seal_catalog(path, 0)
     catalog, sealed = ((path / name).stat().st_ino for name in ("catalog.sqlite", "catalog.seal"))
     assert forced.index(catalog) < forced.index(sealed)
+
+
+def test_a_segment_that_cannot_be_opened_now_is_not_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files sent people to their backups: 壊れています."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+        writer.commit(batch_of(writer, {0: 1}))
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(segments, "map_array", refuse)
+    with pytest.raises(StorageFailed) as refused:
+        open_engine(path)
+    assert refused.value.code == "too_many_files"
