@@ -24,10 +24,13 @@ import evals
 _PERIOD = 0.1
 #: Put before the code of every child: what time it is, on the clock that the parent read before starting it.
 _PREAMBLE = """\
-import json, sys, time
+import atexit, json, pathlib, sys, time
 arguments = json.loads(sys.argv[1])
 def since_start():
     return time.monotonic() - arguments["started"]
+def leave_status():
+    pathlib.Path(arguments["status"]).write_bytes(pathlib.Path("/proc/self/status").read_bytes())
+atexit.register(leave_status)
 """
 
 
@@ -35,7 +38,8 @@ def since_start():
 class ChildReport:
     """What a child printed; bytes of memory, the largest seen.
 
-    ``peak_rss``: the kernel's own account (``ru_maxrss``) of the largest single process, mapped file pages included.
+    ``peak_rss``: the kernel's own account (``VmHWM``) of the largest single process, mapped file pages included. (``ru_maxrss`` will
+    not do: a child inherits its parent's.)
     ``peak_pss``: of the process and its children together, pages that are shared counted once; sampled.
     ``peak_anonymous``: of these, what is no file: it cannot be given back without swapping.
     """
@@ -73,9 +77,13 @@ def run_child(code: str, arguments: Mapping[str, Any]) -> ChildReport:
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")])),
     }
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+        tempfile.NamedTemporaryFile() as left,
+    ):
         started = time.monotonic()
-        passed = json.dumps({**arguments, "started": started})
+        passed = json.dumps({**arguments, "started": started, "status": left.name})
         process = subprocess.Popen(
             [sys.executable, "-c", _PREAMBLE + code, passed],
             stdout=output,
@@ -84,17 +92,16 @@ def run_child(code: str, arguments: Mapping[str, Any]) -> ChildReport:
             cwd=root,
         )
         watch = _Watch(process.pid)
-        _, status, usage = os.wait4(process.pid, 0)
+        process.wait()
         wall = time.monotonic() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
         watch.stop()
         output.seek(0)
         errors.seek(0)
         if process.returncode:
             raise RuntimeError(errors.read().decode(errors="replace")[-2000:])
         values = json.loads(output.read().decode().strip().splitlines()[-1])
-    # A grandchild that was larger than the child counts too: the kernel keeps the largest of those that it waited for.
-    return ChildReport(values, wall, usage.ru_maxrss * 1024, watch.peak_pss, watch.peak_anonymous)
+        own = _kib(left.read().decode(), "VmHWM:")
+    return ChildReport(values, wall, max(own, watch.peak_rss), watch.peak_pss, watch.peak_anonymous)
 
 
 class _Watch:
@@ -103,6 +110,7 @@ class _Watch:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._over = threading.Event()
+        self.peak_rss = 0
         self.peak_pss = 0
         self.peak_anonymous = 0
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -114,7 +122,11 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._over.wait(_PERIOD):
-            sizes = [_rollup(pid) for pid in (self._pid, *descendants(self._pid))]
+            family = [self._pid, *descendants(self._pid)]
+            largest = max(_kib(_proc(pid, "status"), "VmHWM:") for pid in family)
+            self.peak_rss = max(self.peak_rss, largest)
+            rollups = [_proc(pid, "smaps_rollup") for pid in family]
+            sizes = [(_kib(text, "Pss:"), _kib(text, "Pss_Anon:")) for text in rollups]
             self.peak_pss = max(self.peak_pss, sum(pss for pss, _ in sizes))
             self.peak_anonymous = max(self.peak_anonymous, sum(private for _, private in sizes))
 
@@ -135,15 +147,18 @@ def descendants(pid: int) -> Iterator[int]:
             yield from descendants(child)
 
 
-def _rollup(pid: int) -> tuple[int, int]:
-    """(Pss, anonymous Pss) of a process in bytes; zeros when it is gone."""
-    found = {"Pss:": 0, "Pss_Anon:": 0}
+def _proc(pid: int, name: str) -> str:
+    """A file that the kernel keeps on a process; empty when the process is gone."""
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        return Path(f"/proc/{pid}/{name}").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return 0, 0
+        return ""
+
+
+def _kib(text: str, key: str) -> int:
+    """The value of a line such as ``Pss: 1234 kB`` in bytes; 0 when there is none."""
     for line in text.splitlines():
         words = line.split()
-        if words and words[0] in found:
-            found[words[0]] = int(words[1]) * 1024
-    return found["Pss:"], found["Pss_Anon:"]
+        if words and words[0] == key:
+            return int(words[1]) * 1024
+    return 0

@@ -32,7 +32,7 @@ def draw(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
     from matplotlib import pyplot
 
     rows = [point["rows"] for point in points]
-    figure, (times, space) = pyplot.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    figure, (times, space) = pyplot.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
     times.plot(rows, [p["warm"]["whole"]["p50"] for p in points], "k-o", ms=4, label="whole query")
     for stage, (name, colour) in _STAGES.items():
         values = [max(p["warm"]["stages_p50"].get(stage, 0.0), 1e-3) for p in points]
@@ -42,7 +42,7 @@ def draw(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
                label="peak resident memory, serving")  # fmt: skip
     for kind, colour in (("tokens", "#fc8d62"), ("postings", "#e78ac3"), ("vectors", "#66c2a5"), ("derived", "#a6d854"),
                          ("catalog", "#b3b3b3")):  # fmt: skip
-        space.plot(rows, [max(p["bytes"][kind], 1) / 2**30 for p in points], "-o", ms=3, color=colour,
+        space.plot(rows, [p["bytes"][kind] / 2**30 or float("nan") for p in points], "-o", ms=3, color=colour,
                    label=f"{kind} on disk")  # fmt: skip
     space.plot(rows, [p["opening"]["answered_s"] for p in points], "k--s", ms=3,
                label="seconds from start to first answer")  # fmt: skip
@@ -52,7 +52,9 @@ def draw(points: Sequence[Mapping[str, Any]], path: Path) -> Path:
         axes.set_yscale("log")
         axes.set_xlabel("passages")
         axes.grid(visible=True, which="major", alpha=0.3)
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=7, frameon=False
+        )
     n_real = max(point["real_rows"] for point in points)
     times.axvline(n_real, color="#999999", lw=0.8, ls=":")
     times.annotate("real | resampled", (n_real, 1.0), xycoords=("data", "axes fraction"),

@@ -93,7 +93,7 @@ def run(options: Options) -> Result:
         },
         [
             "opening: a fresh process, imports and the encoder's loading included; the files are in the page cache",
-            "peak_rss is the kernel's ru_maxrss of the largest process; peak_pss adds the processes up, sampled every 0.1 s",
+            "peak_rss is the kernel's VmHWM of the largest process; peak_pss adds the processes up, sampled every 0.1 s",
             "equality: hashing encoder, all four rankings of every question, ids and scores bit for bit",
         ],
     )
