@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragjp.errors import IndexCorrupt
+from ragjp.japanese.columns import TermColumn
 
 #: Name → (element type, number of entries as a function of V, P, n and B is checked in :func:`_shape_fault`).
 _TYPES: Mapping[str, type[np.generic]] = {
@@ -191,6 +192,8 @@ def build_postings(rows_terms: Sequence[Sequence[str]]) -> Postings:
     rows_terms
         For each row the terms of the field, repeats included.
     """
+    if isinstance(rows_terms, TermColumn):
+        return postings_from_ids(rows_terms.terms, rows_terms.numbers, np.diff(rows_terms.offsets))
     numbers = _Numbers()
     lengths = np.fromiter(map(len, rows_terms), np.int64, len(rows_terms))
     flat = np.fromiter(

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from ragjp import compiled
 from ragjp.errors import RagjpError
-from ragjp.japanese.character_tables import KERNELS, tables
+from ragjp.japanese.character_tables import tables
 from ragjp.japanese.columns import TermColumn, joined
 from ragjp.japanese.library import Library
 from ragjp.japanese.morphemes import LONGEST_CHARS, read_features
 from ragjp.japanese.numbering import Numbering
 from ragjp.japanese.terms import (
+    KERNELS,
     MOST_ENTRIES,
     Analyzer,
     hidden_forms,

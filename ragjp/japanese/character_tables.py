@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.japanese.characters import BLANK, HIRAGANA, JAPANESE, KANJI, KATAKANA, characters
 from ragjp.japanese.normalize import AFTER_VOWEL
+from ragjp.japanese.terms import KERNELS
 
-KERNELS = "ragjp.japanese.analysis_kernels"
 #: Above the planes in use there is no letter and no digit.
 LAST_WORD_CHARACTER = 0x3FFFF
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 
 from ragjp.japanese.numbers import number_value
 
@@ -57,8 +58,7 @@ def take_dates(folded: str) -> tuple[list[str], str]:
         if at < searched or not (match := _DATE.match(folded, at)):
             continue
         searched = match.end()
-        found = list(_forms(match))
-        if found:
+        if found := _forms_of(match[0]):
             forms += found
             rest += (folded[copied:at], " ")
             copied = searched
@@ -77,6 +77,13 @@ def take_dates_plainly(folded: str) -> tuple[list[str], str]:
         return " " if found else match[0]
 
     return forms, _DATE.sub(take, folded)
+
+
+@lru_cache(maxsize=8192)
+def _forms_of(written: str) -> tuple[str, ...]:
+    """Return the normal forms of one date: what stands around it decides only where it begins and ends."""
+    match = _DATE.fullmatch(written)
+    return tuple(_forms(match)) if match else ()
 
 
 def _forms(match: re.Match[str]) -> Iterator[str]:

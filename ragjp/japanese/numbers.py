@@ -37,7 +37,6 @@ _AMOUNT = re.compile(
 _TOKEN = re.compile(r"[0-9]+(?:\.[0-9]+)?|.")
 
 
-@lru_cache(maxsize=8192)
 def number_value(text: str) -> Decimal:
     """Read a number in Arabic or kanji digits, or a mixture: 3千5百万, 二〇二三, 1.5億.
 
@@ -76,17 +75,21 @@ def number_forms(folded: str) -> list[str]:
     """
     forms: list[str] = []
     for number, unit, branch in _AMOUNT.findall(folded):
-        if len(number) + len(branch) > _LONGEST_CHARS:
-            continue
-        try:
-            tail = f"の{_plain(branch)}" if branch else ""
-            forms.append(f"#{_plain(number)}{_UNITS[unit]}{tail}")
-        except ValueError:
-            continue
+        if len(number) + len(branch) <= _LONGEST_CHARS and (form := _form(number, unit, branch)):
+            forms.append(form)
     return forms
 
 
 @lru_cache(maxsize=8192)
+def _form(number: str, unit: str, branch: str) -> str:
+    """Write a number, its unit and what follows の in one way; "" when it is no number after all."""
+    try:
+        tail = f"の{_plain(branch)}" if branch else ""
+        return f"#{_plain(number)}{_UNITS[unit]}{tail}"
+    except ValueError:
+        return ""
+
+
 def _plain(number: str) -> str:
     """Write a number without exponent and without trailing zeros behind the point."""
     text = f"{number_value(number):f}"

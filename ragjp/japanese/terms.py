@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragjp import compiled
 from ragjp.errors import IndexMismatch
 from ragjp.japanese.characters import HIRAGANA, KANJI, KATAKANA
 from ragjp.japanese.columns import TermColumn, column_of
@@ -44,8 +45,12 @@ _POINTED = re.compile(r"[0-9](?<![0-9.].)[0-9]*(?:\.[0-9]+)+(?![0-9])")
 #: A longer chain of digits and points is no number.
 _LONGEST_NUMBER = 40
 MOST_ENTRIES = 500_000
-#: Fewer characters are analysed before the kernels are loaded.
+#: The compiled module of bulk analysis.
+KERNELS = "ragjp.japanese.analysis_kernels"
+#: Loading it takes as long as a million characters do one by one: few never ask for it, many wait
+#: for it, and for those between it is loaded while they are done one by one.
 _FEWEST_CHARS = 20_000
+_WORTH_WAITING_CHARS = 2_000_000
 #: Titles kept: the chunks of one document come one after the other and share theirs.
 _MOST_TITLES = 1_000
 
@@ -150,7 +155,9 @@ class Analyzer:
         workers
             Threads; each is busy outside of Python's lock for most of its time.
         """
-        if sum(map(len, texts)) < _FEWEST_CHARS or self.why_no_bulk:
+        size = sum(map(len, texts))
+        hand_out = compiled.load if size >= _WORTH_WAITING_CHARS else compiled.ready
+        if size < _FEWEST_CHARS or hand_out(KERNELS) is None or self.why_no_bulk:
             rows = [self.terms(text) for text in texts]
             return {name: column_of([row[name] for row in rows]) for name in ("lemma", "bigram")}
         lemma, bigram = self._pool.columns(texts, workers)
