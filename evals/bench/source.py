@@ -102,8 +102,10 @@ def read_source(index: Path) -> Source:
 def half_terms(chunks: Sequence[Chunk]) -> dict[str, HalfTerms]:
     """Analyse both halves of every chunk; title and headings go with the first."""
     halves = [half for chunk in chunks for half in split(chunk)]
-    terms = analyse(halves, Analyzer())
-    return {field: _numbered(rows) for field, rows in terms.items()}
+    return {
+        field: HalfTerms(column.terms, column.numbers, column.offsets)
+        for field, column in analyse(halves, Analyzer()).items()
+    }
 
 
 def split(chunk: Chunk) -> tuple[Chunk, Chunk]:
@@ -113,13 +115,6 @@ def split(chunk: Chunk) -> tuple[Chunk, Chunk]:
     rest = chunk.text[middle:] or chunk.text
     second = replace(chunk, start=chunk.end - len(rest), text=rest, title="", heading_path=())
     return first, second
-
-
-def _numbered(rows: Sequence[Sequence[str]]) -> HalfTerms:
-    numbers: dict[str, int] = {}
-    ids = [numbers.setdefault(term, len(numbers)) for terms in rows for term in terms]
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    return HalfTerms(list(numbers), np.array(ids, dtype=np.int32), offsets)
 
 
 def packed_tokens(source: Source) -> dict[str, list[NDArray[Any]]]:
