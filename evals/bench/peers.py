@@ -11,6 +11,8 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,11 @@ from evals.bench.lines import Line
 from evals.bench.material import EVERYONE, Material, prepare, scratch
 from evals.bench.results import Options, Result
 from evals.bench.timing import interleaved, settle, summaries
-from evals.dataset import digest
+from evals.dataset import Query, digest
 from evals.measures import NDCG, R5, mean, per_query
+from ragjp.index.catalog import CHUNK_COLUMNS, CHUNK_TABLES, chunk_of_row, open_catalog
+from ragjp.index.segments import open_segment, read_segments
+from ragjp.jobs.embedding import passage_text
 from ragjp.types import Encoder, FloatArray
 
 #: Places that are judged, and candidates that each peer's parts may bring to their fusion.
@@ -43,13 +48,13 @@ class Passages:
 
 def run(options: Options) -> Result:
     """Measure on JSQuAD's passages; on JaQuAD's too unless it is to be quick."""
-    sets = [("jsquad", "valid", 40 if options.quick else 500)]
+    sets = [("jsquad", "valid", 40 if options.quick else 500, 1 if options.quick else 2)]
     if not options.quick:
-        sets.append(("jaquad", "dev", 500))
+        sets.append(("jaquad", "dev", 300, 1))
     result = Result("peers")
-    for name, split, n_questions in sets:
+    for name, split, n_questions, rounds in sets:
         material = prepare(name, split, n_questions)
-        measured = _side_by_side(material, 1 if options.quick else 2)
+        measured = _side_by_side(material, rounds)
         result.measured[name] = measured
         result.sizes[name] = {
             "passages": material.n_documents,
@@ -81,16 +86,23 @@ def _side_by_side(material: Material, rounds: int) -> dict[str, Any]:
             for retrieve in retrievers.values():
                 retrieve(text)
         settle()
-        orders: dict[str, dict[str, Sequence[str]]] = {}
-        qrels = {query.query_id: material.split.qrels[query.query_id] for query in material.questions}  # fmt: skip
-        measures: dict[str, dict[str, float]] = {}
-        for name, retrieve in retrievers.items():
-            orders[name] = {
-                query.query_id: list(retrieve(query.text))[:DEPTH] for query in material.questions
-            }
-            values = per_query(qrels, orders[name])
-            measures[name] = {measure: mean(values[measure]) for measure in (NDCG, R5)}
-        times = summaries(interleaved(retrievers, texts, rounds=rounds))
+        orders: dict[str, dict[str, Sequence[str]]] = {name: {} for name in retrievers}
+
+        def asked(name: str, query: Query) -> None:
+            orders[name][query.query_id] = retrievers[name](query.text)
+
+        times = summaries(
+            interleaved(
+                {name: partial(asked, name) for name in retrievers},
+                material.questions,
+                rounds=rounds,
+            )
+        )
+    qrels = {query.query_id: material.split.qrels[query.query_id] for query in material.questions}
+    measures: dict[str, dict[str, float]] = {}
+    for name, order in orders.items():
+        values = per_query(qrels, {query_id: found[:DEPTH] for query_id, found in order.items()})
+        measures[name] = {measure: mean(values[measure]) for measure in (NDCG, R5)}
     return {"measures": measures, "times_ms": times, "peers_built_s": built}
 
 
@@ -176,13 +188,30 @@ def _passages(material: Material, encoder: Encoder) -> Passages:
     if path.exists():
         vectors = np.load(path, allow_pickle=False)
     else:
-        blocks = [
-            encoder.encode_passages(texts[start : start + 64]).vectors
-            for start in range(0, len(texts), 64)
-        ]
-        vectors = np.concatenate(blocks)
+        vectors = _embedded(texts, material.index, encoder)
         np.save(path, vectors, allow_pickle=False)
     return Passages(tuple(str(value["_id"]) for value in values), texts, vectors)
+
+
+def _embedded(texts: Sequence[str], index: Path, encoder: Encoder) -> FloatArray:
+    """Vectors of the passages, (n, D): from the index where a passage is one chunk of it, else embedded now."""
+    known: dict[str, FloatArray] = {}
+    connection = open_catalog(index)
+    try:
+        for segment in read_segments(connection):
+            stored = open_segment(index, segment.name, segment.sizes)["vectors"]
+            for number, *row in connection.execute(
+                f"SELECT chunk.row, {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE segment_no = ?",
+                (segment.number,),
+            ):
+                known[passage_text(chunk_of_row(row))] = stored[number].astype(np.float32)
+    finally:
+        connection.close()
+    missing = [text for text in dict.fromkeys(texts) if text not in known]
+    for start in range(0, len(missing), 64):
+        some = missing[start : start + 64]
+        known.update(zip(some, encoder.encode_passages(some).vectors, strict=True))
+    return np.stack([known[text] for text in texts])
 
 
 def _lines(name: str, measured: Mapping[str, Any]) -> list[Line]:
