@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from evals.bench.lines import table
 from evals.bench.material import scratch
-from evals.bench.results import FOLDER, Options, load, save, to_json
+from evals.bench.results import FOLDER, Options, busy_cores, load, save, to_json
 from ragjp.errors import RagjpError
 
 #: Item → the module whose ``run`` measures it. ``bm25`` uses the large index that ``growth`` has built.
@@ -62,13 +61,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(item: str, options: Options, folder: Path) -> bool:
-    load_before = os.getloadavg()[0]
+    busy = busy_cores()
     try:
         result = importlib.import_module(ITEMS[item]).run(options)
     except RagjpError as error:
         print(error.sentence, file=sys.stderr)
         return False
-    path = save(folder, to_json(result, load_before=load_before, options=options))
+    path = save(folder, to_json(result, busy_before=busy, options=options))
     print(f"{item}: {path}", file=sys.stderr)
     return True
 

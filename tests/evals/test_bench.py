@@ -103,7 +103,7 @@ def test_questions_are_taken_from_the_whole_split() -> None:
 def test_a_result_is_written_and_read_with_all_that_it_depends_on(tmp_path: Path) -> None:
     """Guards against figures that nobody can tell the machine, versions or commit of."""
     result = Result("x", [Line("一", "ms", 1.23456)], {"n": np.int64(3)}, {"a": [np.float32(0.5)]})
-    values = to_json(result, load_before=2.0, options=Options())
+    values = to_json(result, busy_before=2.0, options=Options())
     save(tmp_path, values)
     (read,) = load(tmp_path, ["x", "missing"])
     assert read == json.loads(json.dumps(values))
@@ -128,16 +128,40 @@ def test_every_item_can_be_run() -> None:
 
 
 def test_a_child_reports_its_memory_and_what_it_printed() -> None:
-    """Guards against memory that is measured of the wrong process."""
+    """Guards against memory that is measured of the wrong process: this one is larger than the child."""
+    ours = b"x" * 400_000_000
     code = "held = b'x' * 200_000_000\ntime.sleep(0.4)\nprint(json.dumps({'n': arguments['n'], 'late': since_start()}))"
     report = run_child(code, {"n": 7})
     assert report.values["n"] == 7
     assert report.values["late"] >= 0.4
-    assert report.peak_rss > 200_000_000
+    assert 200_000_000 < report.peak_rss < 300_000_000
     assert report.peak_anonymous > 150_000_000
+    assert len(ours) > report.peak_rss
 
 
 def test_a_child_that_fails_says_why() -> None:
     """Guards against a crash that is taken for a measurement."""
     with pytest.raises(RuntimeError, match="no such thing"):
         run_child("raise ValueError('no such thing')", {})
+
+
+def test_the_curves_are_drawn_from_the_results_and_twice_alike(tmp_path: Path) -> None:
+    """Guards against a picture that changes when the figures have not, or that falls over a stage that was not measured."""
+    pytest.importorskip("matplotlib")
+    from evals.bench.growth_plot import draw
+
+    kinds = ("vectors", "postings", "tokens", "derived", "catalog")
+    points = [
+        {
+            "rows": rows,
+            "real_rows": min(rows, 3000),
+            "warm": {"whole": {"p50": rows / 100}, "stages_p50": {"bm25": 1.0, "dense": 2.0}},
+            "bytes": dict.fromkeys(kinds, rows * 1000) | {"derived": 0},
+            "memory": {"peak_rss_mib": 300.0},
+            "opening": {"answered_s": 0.5},
+        }
+        for rows in (1000, 3000, 30000)
+    ]
+    first, second = (draw(points, tmp_path / name).read_bytes() for name in ("a.svg", "b.svg"))
+    assert first == second
+    assert first.startswith(b"<?xml")
