@@ -4,17 +4,16 @@ The plain path, :meth:`ragjp.japanese.terms.Analyzer.terms`, is the reference, a
 too rare to be worth a kernel: texts with ㈱, ｶﾞ or characters above U+FFFF are folded by it, texts
 of more than 50,000 characters go through it whole.
 
-What a dictionary entry is as a term is kept by the address of its features, which MeCab hands out
-with every node: one entry, one address.
+Texts are worked on in slices. Threads share the work well: a slice spends five sixths of its time
+inside kernels, which hold no lock of Python's.
 """
 
 from __future__ import annotations
 
-import ctypes
 import sys
-import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,34 +21,33 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.errors import RagjpError
 from ragjp.japanese.character_tables import tables
-from ragjp.japanese.columns import TermColumn, joined
-from ragjp.japanese.library import Library
-from ragjp.japanese.morphemes import LONGEST_CHARS, read_features
-from ragjp.japanese.numbering import Numbering
+from ragjp.japanese.columns import TermColumn
+from ragjp.japanese.library import Model
+from ragjp.japanese.morphemes import LONGEST_CHARS
 from ragjp.japanese.terms import (
     KERNELS,
     MOST_ENTRIES,
     Analyzer,
     hidden_forms,
-    lemma_term,
     number_spans,
     searched_text,
 )
+from ragjp.japanese.vocabulary import BigramVocabulary, LemmaVocabulary
 
-#: Characters worked on at once: the arrays of one slice stay in the cache.
-_SLICE_CHARS = 200_000
-#: Parts that each thread gets, so that none waits long for the last one.
-_TURNS = 4
+#: Characters of a slice: its arrays stay in the cache, and several threads end together.
+_SLICE_CHARS = 100_000
 _PROBE = "旅費ﾃﾞｰﾀﾍﾞｰｽ、髙島屋の令和5年4月1日 3.14 %で Wikipedia ゴゴゴパパ。1,234円"
+
+_Numbered = tuple[NDArray[np.int32], NDArray[np.int64]]
 
 
 class BulkAnalyzer:
-    """Many texts to terms, for one thread at a time.
+    """Many texts to terms. May be shared between threads.
 
     Raises
     ------
     OSError
-        When there is no libmecab beside fugashi.
+        When there is no libmecab beside fugashi, or not the one that is known.
     ImportError
         When numba is not there.
     """
@@ -62,257 +60,158 @@ class BulkAnalyzer:
             raise OSError("not a 64-bit little-endian machine")
         self._kernels = kernels
         self._analyzer = analyzer
-        library = Library(analyzer.dictionary_folder)
-        self._parse = library.parse
-        self._tagger = library.tagger()
-        weakref.finalize(self, library.close, self._tagger)
-        self._forget()
+        self._model = Model(analyzer.dictionary_folder)
+        self._vocabulary = LemmaVocabulary(kernels)
         lemma, bigram = self.columns([_PROBE])
         if {"lemma": lemma[0], "bigram": bigram[0]} != analyzer.terms(_PROBE):
             raise OSError("libmecab has nodes of another shape")
 
-    def _forget(self) -> None:
-        self._entries = Numbering(self._kernels)
-        self._entry_terms = np.empty(0, np.int32)
-        self._unknown: dict[tuple[int, bytes], int] = {}
-        self._numbers: dict[str, int] = {}
+    def columns(self, texts: Sequence[str], workers: int = 1) -> tuple[TermColumn, TermColumn]:
+        """Return the ``lemma`` and the ``bigram`` field of the texts, with so many threads."""
+        if len(self._vocabulary) > MOST_ENTRIES:
+            # Whoever is at work with the old one keeps it to the end.
+            self._vocabulary = LemmaVocabulary(self._kernels)
+        lemmas, bigrams = self._vocabulary, BigramVocabulary(self._kernels)
 
-    def columns(self, texts: Sequence[str]) -> tuple[TermColumn, TermColumn]:
-        """Return the ``lemma`` and the ``bigram`` field of the texts."""
-        if len(self._numbers) + len(self._unknown) > MOST_ENTRIES:
-            self._forget()
-        lemmas = _Parts()
-        pairs = _Parts()
-        numbering = Numbering(self._kernels)
-        words: dict[str, int] = {}
-        for part in _slices(texts, _SLICE_CHARS):
-            folded, codes, ends = self.fold(part)
-            lemmas.add(*self._lemmas(folded))
-            pairs.add(*self._pairs(codes, ends, "".join(folded), numbering, words))
-        lemma_numbers, spelled = _renumbered(lemmas.numbers(), list(self._numbers))
-        pair_numbers = pairs.numbers()
-        pair_terms = _spelled_pairs(numbering.keys)
-        others = pair_numbers < 0
-        pair_numbers[others] = len(pair_terms) - 2 - pair_numbers[others]
-        return (
-            TermColumn(spelled, lemma_numbers, lemmas.offsets()),
-            TermColumn([*pair_terms, *words], pair_numbers, pairs.offsets()),
-        )
+        def analyse(part: Sequence[str]) -> tuple[_Numbered, _Numbered]:
+            folded = self.fold(part)
+            return self._lemmas(folded.texts, lemmas), self._bigrams(folded, bigrams)
 
-    def fold(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.uint32], NDArray[np.int64]]:
-        """Fold the texts: as strings, and as code points (C,) with the end of each (n,)."""
+        parts = list(_slices(texts))
+        if workers > 1 and len(parts) > 1:
+            with ThreadPoolExecutor(min(workers, len(parts))) as threads:
+                found = list(threads.map(analyse, parts))
+        else:
+            found = [analyse(part) for part in parts]
+        with lemmas.lock:
+            lemma = lemmas.column([one for one, _ in found])
+        return lemma, bigrams.column([other for _, other in found])
+
+    def fold(self, texts: Sequence[str]) -> Folding:
+        """Fold the texts and take the commas out of their numbers."""
         one, classes, _ = tables()
         codes, ends = _codes(texts)
         out = np.empty_like(codes)
         out_ends = np.empty_like(ends)
         slow = np.empty(len(texts), np.bool_)
         self._kernels.fold_rows(codes, ends, one, classes, out, out_ends, slow)
-        whole = str(out[: out_ends[-1]].tobytes(), "utf-32-le")
+        codes = out[: out_ends[-1]]
+        whole = str(codes.tobytes(), "utf-32-le")
         folded = []
         start = 0
         for end in out_ends.tolist():
             folded.append(whole[start:end])
             start = end
-        if slow.any():
-            for row in np.flatnonzero(slow).tolist():
-                folded[row] = searched_text(texts[row])
-            return folded, *_codes(folded)
-        return folded, out[: out_ends[-1]], out_ends
+        if not slow.any():
+            return Folding(folded, whole, codes, out_ends)
+        for row in np.flatnonzero(slow).tolist():
+            folded[row] = searched_text(texts[row])
+        return Folding(folded, "".join(folded), *_codes(folded))
 
-    def _lemmas(self, folded: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def _lemmas(self, folded: Sequence[str], known: LemmaVocabulary) -> _Numbered:
         """Number the terms of the ``lemma`` field; how many each text has."""
         encoded = [text.encode() if len(text) <= LONGEST_CHARS else b"" for text in folded]
         whole = b"".join(encoded)
-        text = np.frombuffer(bytearray(whole), np.uint8)
         ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+        entries, starts, stops, row_ends = self._nodes(whole, ends)
+        further = self._further(folded)
+        counts = np.fromiter(map(len, further), np.int64, len(further))
+        with known.lock:
+            numbers = known.of_nodes(entries, starts, stops, whole)
+            for row, text in enumerate(folded):
+                if "." in text and (spans := number_spans(text)) and encoded[row]:
+                    nodes = slice(row_ends[row - 1] if row else 0, row_ends[row])
+                    base = ends[row] - len(encoded[row])
+                    _join(
+                        text,
+                        spans,
+                        numbers[nodes],
+                        starts[nodes] - base,
+                        stops[nodes] - base,
+                        known,
+                    )
+            extra = [known.number(term) for terms in further for term in terms]
+        kept = numbers >= 0
+        kept_ends = np.concatenate([[0], np.cumsum(kept)])[row_ends]
+        placed = np.insert(numbers[kept], np.repeat(kept_ends, counts), extra)
+        return placed, np.diff(kept_ends, prepend=0) + counts
+
+    def _further(self, folded: Sequence[str]) -> list[list[str]]:
+        """Return what each text has besides its words; all terms of one too long to be split whole."""
+        return [
+            hidden_forms(text)
+            if len(text) <= LONGEST_CHARS
+            else self._analyzer.lemmas_of_folded(text)
+            for text in folded
+        ]
+
+    def _nodes(
+        self, whole: bytes, ends: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        """Have MeCab split the texts; ``segment`` describes what it finds."""
+        text = np.frombuffer(bytearray(whole), np.uint8)
         entries = np.empty(len(text), np.int64)
         starts, stops = np.empty((2, len(text)), np.int32)
-        row_ends = np.empty(len(folded), np.int64)
-        found = self._kernels.segment(
-            self._parse, self._tagger, text, ends, entries, starts, stops, row_ends
-        )
+        row_ends = np.empty(len(ends), np.int64)
+        with self._model.tagger() as tagger:
+            found = self._kernels.segment(
+                self._model.parse, tagger, text, ends, entries, starts, stops, row_ends
+            )
         if found < 0:
             raise RagjpError(
                 "MeCab が文章を解析できませんでした。空きメモリを確かめて、もう一度実行してください。",
                 code="analysis_failed",
             )
-        numbers = self._terms_of(entries[:found], starts[:found], stops[:found], whole)
-        extra: list[int] = []
-        extra_counts = np.zeros(len(folded), np.int64)
-        known = self._numbers
-        for row, one in enumerate(folded):
-            if len(one) > LONGEST_CHARS:
-                forms = self._analyzer.lemmas_of_folded(one)
-            else:
-                forms = hidden_forms(one)
-                spans = number_spans(one) if "." in one else []
-                if spans:
-                    first, last = int(row_ends[row - 1]) if row else 0, int(row_ends[row])
-                    base = int(ends[row]) - len(encoded[row])
-                    self._join(
-                        one,
-                        spans,
-                        numbers[first:last],
-                        starts[first:last] - base,
-                        stops[first:last] - base,
-                    )
-            if forms:
-                extra += [known.setdefault(form, len(known)) for form in forms]
-                extra_counts[row] = len(forms)
-        kept = numbers >= 0
-        kept_ends = np.concatenate([[0], np.cumsum(kept)])[row_ends]
-        placed = np.insert(numbers[kept], np.repeat(kept_ends, extra_counts), extra)
-        return placed, np.diff(kept_ends, prepend=0) + extra_counts
+        return entries[:found], starts[:found], stops[:found], row_ends
 
-    def _terms_of(
-        self,
-        entries: NDArray[np.int64],
-        starts: NDArray[np.int32],
-        stops: NDArray[np.int32],
-        text: bytes,
-    ) -> NDArray[np.int32]:
-        """Number the term of each node, (m,) int32; -1 where it has none."""
-        known_before = len(self._entry_terms)
-        places = self._entries.of(entries)
-        if len(self._entries.keys) > known_before:
-            fresh = np.flatnonzero(places >= known_before)
-            _, first = np.unique(places[fresh], return_index=True)
-            terms = [
-                self._number(int(entries[i]), text[starts[i] : stops[i]], known=True)
-                for i in fresh[first].tolist()
-            ]
-            self._entry_terms = np.append(self._entry_terms, np.array(terms, np.int32))
-        # Unknown words have the place -1; whatever they get from the table is written over.
-        numbers = (
-            self._entry_terms[places] if known_before or len(places) else np.empty(0, np.int32)
+    def _bigrams(self, folded: Folding, known: BigramVocabulary) -> _Numbered:
+        """Number the terms of the ``bigram`` field; how many each text has."""
+        keys = np.empty(len(folded.codes), np.int64)
+        words = np.empty((len(folded.codes), 3), np.int64)
+        key_ends = np.empty_like(folded.ends)
+        n_words = self._kernels.pair_keys(
+            folded.codes, folded.ends, tables()[2], keys, words, key_ends
         )
-        unknown = np.flatnonzero(places < 0)
-        cached = self._unknown
-        found = []
-        for entry, start, stop in zip(
-            entries[unknown].tolist(),
-            starts[unknown].tolist(),
-            stops[unknown].tolist(),
-            strict=True,
-        ):
-            name = entry, text[start:stop]
-            term = cached.get(name)
-            if term is None:
-                term = cached[name] = self._number(-entry, name[1], known=False)
-            found.append(term)
-        numbers[unknown] = found
-        return numbers
-
-    def _number(self, features: int, surface: bytes, *, known: bool) -> int:
-        line = ctypes.string_at(features).decode()
-        term = lemma_term(read_features(surface.decode(), line, known=known))
-        return self._numbers.setdefault(term, len(self._numbers)) if term else -1
-
-    def _join(
-        self,
-        text: str,
-        spans: Sequence[tuple[int, int]],
-        numbers: NDArray[np.int32],
-        starts: NDArray[np.int32],
-        stops: NDArray[np.int32],
-    ) -> None:
-        """Make one term of the nodes of each number with points, in place."""
-        for start, end in spans:
-            first_byte = len(text[:start].encode())
-            first = int(np.searchsorted(starts, first_byte))
-            last = int(np.searchsorted(stops, first_byte + end - start))
-            if starts[first : first + 1] == first_byte and (
-                stops[last : last + 1] == first_byte + end - start
-            ):
-                whole = text[start:end]
-                numbers[first : last + 1] = -1
-                numbers[first] = self._numbers.setdefault(whole, len(self._numbers))
-
-    def _pairs(
-        self,
-        codes: NDArray[np.uint32],
-        ends: NDArray[np.int64],
-        text: str,
-        numbering: Numbering,
-        words: dict[str, int],
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Number the terms of the ``bigram`` field; word w is -2 - w. How many each text has."""
-        keys = np.empty(len(codes), np.int64)
-        spans = np.empty((len(codes), 3), np.int64)
-        key_ends = np.empty_like(ends)
-        n_words = self._kernels.pair_keys(codes, ends, tables()[2], keys, spans, key_ends)
-        numbers = numbering.of(keys[: key_ends[-1]])
-        places, starts, stops = spans[:n_words].T.tolist()
-        numbers[places] = [
-            -2 - words.setdefault(text[start:stop], len(words))
-            for start, stop in zip(starts, stops, strict=True)
-        ]
+        with known.lock:
+            numbers = known.of_keys(keys[: key_ends[-1]], words[:n_words], folded.whole)
         return numbers, np.diff(key_ends, prepend=0)
 
 
-class Pool:
-    """One :class:`BulkAnalyzer` for each thread that is at work.
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """Folded texts: one by one, as one, and as code points (C,) uint32 with the end of each (n,)."""
 
-    reason : why there is no bulk path here, as a sentence; empty when there is one.
-    """
-
-    def __init__(self, analyzer: Analyzer) -> None:
-        self._analyzer = analyzer
-        self._idle: list[BulkAnalyzer] = []
-        self.reason = ""
-        try:
-            self._idle.append(BulkAnalyzer(analyzer))
-        except ImportError:
-            self.reason = compiled.why_not()
-        except OSError as error:
-            self.reason = (
-                f"fugashi に同梱の libmecab を使えないため、1件ずつ解析します({error})。"
-                "`pip install --force-reinstall fugashi` でホイール版を入れると速くなります。"
-            )
-
-    def columns(self, texts: Sequence[str], workers: int) -> tuple[TermColumn, TermColumn]:
-        """Return the ``lemma`` and the ``bigram`` field of the texts, with so many threads."""
-        size = sum(map(len, texts))
-        parts = list(_slices(texts, max(_SLICE_CHARS, -(-size // (_TURNS * workers)))))
-        with ThreadPoolExecutor(max(1, min(workers, len(parts)))) as threads:
-            found = list(threads.map(self._columns, parts))
-        return joined([lemma for lemma, _ in found]), joined([bigram for _, bigram in found])
-
-    def _columns(self, texts: Sequence[str]) -> tuple[TermColumn, TermColumn]:
-        try:
-            one = self._idle.pop()
-        except IndexError:
-            one = BulkAnalyzer(self._analyzer)
-        try:
-            return one.columns(texts)
-        finally:
-            self._idle.append(one)
+    texts: list[str]
+    whole: str
+    codes: NDArray[np.uint32]
+    ends: NDArray[np.int64]
 
 
-class _Parts:
-    """Numbers of terms, slice by slice."""
+def _join(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    numbers: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    stops: NDArray[np.int32],
+    known: LemmaVocabulary,
+) -> None:
+    """Make one term of the nodes of each number with points, in place; all places in bytes."""
+    for start, end in spans:
+        first_byte = len(text[:start].encode())
+        last_byte = first_byte + end - start
+        first = int(np.searchsorted(starts, first_byte))
+        last = int(np.searchsorted(stops, last_byte))
+        if starts[first : first + 1] == first_byte and stops[last : last + 1] == last_byte:
+            numbers[first : last + 1] = -1
+            numbers[first] = known.number(text[start:end])
 
-    def __init__(self) -> None:
-        self._numbers: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
-        self._lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
 
-    def add(self, numbers: NDArray[np.int32], lengths: NDArray[np.int64]) -> None:
-        self._numbers.append(numbers)
-        self._lengths.append(lengths)
-
-    def numbers(self) -> NDArray[np.int32]:
-        return np.concatenate(self._numbers)
-
-    def offsets(self) -> NDArray[np.int64]:
-        return np.cumsum(np.concatenate(self._lengths))
-
-
-def _slices(texts: Sequence[str], chars: int) -> Iterator[Sequence[str]]:
-    """Cut where a part has at least so many characters."""
+def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut where a slice has enough characters."""
     start = size = 0
     for end, text in enumerate(texts, 1):
         size += len(text)
-        if size >= chars:
+        if size >= _SLICE_CHARS:
             yield texts[start:end]
             start, size = end, 0
     if start < len(texts):
@@ -324,21 +223,3 @@ def _codes(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]
     whole = "".join(texts).encode("utf-32-le", "surrogatepass")
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     return np.frombuffer(bytearray(whole), np.uint32), ends
-
-
-def _renumbered(
-    numbers: NDArray[np.int32], spelled: Sequence[str]
-) -> tuple[NDArray[np.int32], list[str]]:
-    """Keep only the terms that are used."""
-    used = np.zeros(len(spelled), np.bool_)
-    used[numbers] = True
-    places = np.cumsum(used, dtype=np.int32) - np.int32(1)
-    return places[numbers], [spelled[i] for i in np.flatnonzero(used).tolist()]
-
-
-def _spelled_pairs(keys: NDArray[np.int64]) -> list[str]:
-    """Spell the keys of ``pair_keys`` out."""
-    pairs = keys - 1
-    both = np.stack([pairs >> 21, pairs & 0x1FFFFF], axis=1).astype(np.uint32)
-    text = str(both.tobytes(), "utf-32-le")
-    return [text[i : i + 2].lstrip("\0") for i in range(0, len(text), 2)]

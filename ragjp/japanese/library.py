@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PLACES = ("../fugashi.libs/*mecab*.so*", ".dylibs/*mecab*.dylib", "*mecab*.dll")
@@ -15,8 +18,8 @@ _PLACES = ("../fugashi.libs/*mecab*.so*", ".dylibs/*mecab*.dylib", "*mecab*.dll"
 _VERSION = b"0.996"
 
 
-class Library:
-    """Taggers of MeCab's C interface, by address.
+class Model:
+    """An open dictionary, and taggers on it by address.
 
     Parameters
     ----------
@@ -30,29 +33,48 @@ class Library:
     """
 
     def __init__(self, dictionary: Path) -> None:
-        self._options = [b"mecab", b"-r", bytes(dictionary / "mecabrc"), b"-d", bytes(dictionary)]
-        self._library = library = ctypes.CDLL(str(_find()))
+        library = ctypes.CDLL(str(_find()))
         library.mecab_version.restype = ctypes.c_char_p
         if library.mecab_version() != _VERSION:
             raise OSError("libmecab of an unknown version")
-        library.mecab_new.restype = ctypes.c_void_p
-        library.mecab_new.argtypes = (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
-        library.mecab_destroy.argtypes = (ctypes.c_void_p,)
-        library.mecab_destroy.restype = None
+        library.mecab_model_new.restype = ctypes.c_void_p
+        library.mecab_model_new.argtypes = (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
+        library.mecab_model_new_tagger.restype = ctypes.c_void_p
+        library.mecab_model_new_tagger.argtypes = (ctypes.c_void_p,)
+        for close in (library.mecab_model_destroy, library.mecab_destroy):
+            close.restype = None
+            close.argtypes = (ctypes.c_void_p,)
+        options = [b"mecab", b"-r", bytes(dictionary / "mecabrc"), b"-d", bytes(dictionary)]
+        self._library = library
+        self._model = library.mecab_model_new(
+            len(options), (ctypes.c_char_p * len(options))(*options)
+        )
+        if not self._model:
+            raise OSError("libmecab does not open the dictionary")
+        self._idle: list[int] = []
         #: Address of ``mecab_sparse_tonode2(tagger, text, size)``.
         self.parse = ctypes.cast(library.mecab_sparse_tonode2, ctypes.c_void_p).value or 0
+        weakref.finalize(self, _close, library, self._model, self._idle)
 
-    def tagger(self) -> int:
-        """Open a tagger, for one thread at a time; :meth:`close` it."""
-        options = (ctypes.c_char_p * len(self._options))(*self._options)
-        address: int | None = self._library.mecab_new(len(options), options)
-        if not address:
-            raise OSError("libmecab does not open the dictionary")
-        return address
+    @contextmanager
+    def tagger(self) -> Iterator[int]:
+        """Lend a ``mecab_t`` that no other thread uses meanwhile."""
+        try:
+            one = self._idle.pop()
+        except IndexError:
+            one = self._library.mecab_model_new_tagger(self._model)
+        if not one:
+            raise OSError("libmecab has no memory for a tagger")
+        try:
+            yield one
+        finally:
+            self._idle.append(one)
 
-    def close(self, tagger: int) -> None:
-        """Let go of a tagger."""
-        self._library.mecab_destroy(tagger)
+
+def _close(library: ctypes.CDLL, model: int, taggers: list[int]) -> None:
+    for tagger in taggers:
+        library.mecab_destroy(tagger)
+    library.mecab_model_destroy(model)
 
 
 def _find() -> Path:

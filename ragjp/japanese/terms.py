@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from ragjp.japanese.normalize import FOLDING_VERSION, fold
 from ragjp.japanese.numbers import number_forms
 
 if TYPE_CHECKING:
-    from ragjp.japanese.bulk import Pool
+    from ragjp.japanese.bulk import BulkAnalyzer
 
 FIELDS = ("lemma", "bigram", "title")
 #: Part of every index. Change it whenever any text gets other terms.
@@ -66,6 +66,13 @@ class _Memory(dict[str, str]):
             self.clear()
         found = self[entry] = self._term(entry)
         return found
+
+
+class _Bulk(NamedTuple):
+    """The bulk path, or why there is none."""
+
+    analyzer: BulkAnalyzer | None
+    reason: str
 
 
 class Analyzer:
@@ -153,26 +160,35 @@ class Analyzer:
         Parameters
         ----------
         workers
-            Threads; each is busy outside of Python's lock for most of its time.
+            Threads; most of their time they hold no lock of Python's.
         """
         size = sum(map(len, texts))
         hand_out = compiled.load if size >= _WORTH_WAITING_CHARS else compiled.ready
-        if size < _FEWEST_CHARS or hand_out(KERNELS) is None or self.why_no_bulk:
-            rows = [self.terms(text) for text in texts]
-            return {name: column_of([row[name] for row in rows]) for name in ("lemma", "bigram")}
-        lemma, bigram = self._pool.columns(texts, workers)
-        return {"lemma": lemma, "bigram": bigram}
+        if size >= _FEWEST_CHARS and hand_out(KERNELS) is not None and self._bulk.analyzer:
+            lemma, bigram = self._bulk.analyzer.columns(texts, workers)
+            return {"lemma": lemma, "bigram": bigram}
+        rows = [self.terms(text) for text in texts]
+        return {name: column_of([row[name] for row in rows]) for name in ("lemma", "bigram")}
 
     @property
     def why_no_bulk(self) -> str:
         """Why many texts are analysed one by one here, as a sentence; empty when they are not."""
-        return self._pool.reason
+        return self._bulk.reason
 
     @cached_property
-    def _pool(self) -> Pool:
-        from ragjp.japanese.bulk import Pool
+    def _bulk(self) -> _Bulk:
+        try:
+            from ragjp.japanese.bulk import BulkAnalyzer
 
-        return Pool(self)
+            return _Bulk(BulkAnalyzer(self), "")
+        except ImportError:
+            return _Bulk(None, compiled.why_not())
+        except OSError as error:
+            return _Bulk(
+                None,
+                f"fugashi に同梱の libmecab を使えないため、1件ずつ解析します({error})。"
+                "`pip install --force-reinstall fugashi` でホイール版を入れると速くなります。",
+            )
 
     def passages_terms(
         self, passages: Sequence[tuple[str, str]], *, workers: int = 1
