@@ -19,13 +19,15 @@ from ragjp.index.postings import (
     postings_from_arrays,
     postings_from_ids,
 )
-from ragjp.index.segments import Arrays, row_checks
+from ragjp.index.segments import Arrays, release, row_checks
 from ragjp.index.tokens import PackedTokens, token_checks
 from ragjp.japanese.columns import TermColumn, column_of
 from ragjp.types import IntArray
 
 #: A segment's mapped arrays, and the rows of it to keep (ascending).
 Part = tuple[Mapping[str, NDArray[Any]], IntArray]
+#: Tokens whose bytes are held at a time.
+_BLOCK_TOKENS = 1 << 17
 #: Field → the terms of each of some chunks, in order.
 Terms = Mapping[str, Sequence[Sequence[str]]]
 
@@ -69,10 +71,22 @@ def postings_of(
 
 
 def checks_of_tokens(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
-    """The row checks of a segment's token arrays, (n,) uint32."""
-    return token_checks(
-        PackedTokens(arrays["tokens"], arrays["token_scales"], arrays["token_offsets"])
-    )
+    """The row checks of a segment's token arrays, (n,) uint32, some rows at a time."""
+    codes, scales, offsets = arrays["tokens"], arrays["token_scales"], arrays["token_offsets"]
+    checks = [np.empty(0, np.uint32)]
+    first, n_rows = 0, len(offsets) - 1
+    while first < n_rows:
+        last = int(np.searchsorted(offsets, offsets[first] + _BLOCK_TOKENS, side="right")) - 1
+        last = min(max(last, first + 1), n_rows)
+        span = slice(int(offsets[first]), int(offsets[last]))
+        block = PackedTokens(
+            codes[span], scales[span], np.asarray(offsets[first : last + 1]) - span.start
+        )
+        checks.append(token_checks(block))
+        release(codes)
+        release(scales)
+        first = last
+    return np.concatenate(checks)
 
 
 def joined_arrays(

@@ -20,6 +20,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
+import mmap
 import os
 import re
 import shutil
@@ -54,6 +55,8 @@ _KINDS = {
     "row_documents": np.int64,
 }
 _BLOCK_BYTES = 1 << 22
+#: Bytes of a mapped file that are held in memory at a time where all of it is read in order.
+_RELEASED_BYTES = 1 << 26
 _MAX_HEADER = 4096
 
 
@@ -173,9 +176,17 @@ def _save(file: _HashingFile, parts: Sequence[NDArray[Any]]) -> None:
     first = parts[0]
     shape = (sum(len(part) for part in parts), *first.shape[1:])
     _write_header(file, shape, first.dtype)
+    held = 0
     for part in parts:
-        if part.size:
-            file.write(np.ascontiguousarray(part, dtype=first.dtype).data.cast("B"))
+        n_block = max(_RELEASED_BYTES * len(part) // max(part.nbytes, 1), 1)
+        for start in range(0, len(part), n_block):
+            block = np.ascontiguousarray(part[start : start + n_block], dtype=first.dtype)
+            if block.size:
+                file.write(block.data.cast("B"))
+            held += block.nbytes
+            if held >= _RELEASED_BYTES:
+                held = 0
+                release(part)
 
 
 def _write_header(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:  # noqa: ANN401 - NumPy's own protocol
@@ -298,18 +309,29 @@ def damaged_file(path: Path, why: str, code: str = "segment_damaged") -> IndexCo
     )
 
 
+def release(array: NDArray[Any]) -> None:
+    """Let go of the memory that holds what has been read of a mapped file; it is read again when it is wanted again."""
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    if base is not None and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
 def row_checks(rows: NDArray[Any]) -> NDArray[np.uint32]:
     """CRC-32 of the bytes of each row of an array (n, …), (n,) uint32."""
-    plain = np.ascontiguousarray(rows)
-    if not plain.size:
-        return np.zeros(len(plain), np.uint32)
-    data = plain.data.cast("B")
-    width = len(data) // len(plain)
-    return np.fromiter(
-        (zlib.crc32(data[start : start + width]) for start in range(0, len(data), width)),
-        np.uint32,
-        len(plain),
-    )
+    checks = np.zeros(len(rows), np.uint32)
+    width = rows.nbytes // len(rows) if len(rows) else 0
+    if not width:
+        return checks
+    n_block = max(_RELEASED_BYTES // width, 1)
+    for first in range(0, len(rows), n_block):
+        data = np.ascontiguousarray(rows[first : first + n_block]).data.cast("B")
+        checks[first : first + n_block] = [
+            zlib.crc32(data[start : start + width]) for start in range(0, len(data), width)
+        ]
+        release(rows)
+    return checks
 
 
 def sweep_segments(index: Path, keep: Mapping[str, Collection[str]]) -> list[str]:

@@ -225,9 +225,8 @@ def test_a_stored_row_that_has_rotted_is_embedded_again(base: Path) -> None:
     (tokens,) = (base / "index").glob("segments/*/tokens.npy")
     sound = tokens.read_bytes()
     tokens.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
-    for name in ("規程/旅費.md", "規程/休暇.txt", "faq.html"):
-        path = base / "source" / name
-        path.rename(path.with_name(f"写し{path.name}"))
+    (base / "source" / "規程").rename(base / "source" / "移転")
+    (base / "source" / "faq.html").rename(base / "source" / "移転" / "faq.html")
     report = run(base)
     assert (report.added, report.removed) == (3, 3)
     assert report.embedded_chunks == 1
