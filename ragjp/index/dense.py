@@ -24,6 +24,8 @@ from ragjp.types import BoolArray, FloatArray, IntArray
 _KERNELS = "ragjp.index.dense_kernels"
 _GRID = 2.0**27
 _NUMPY_ROWS = 256
+#: NumPy takes longer for more rows than the kernels take to load (half a second).
+_WORTH_WAITING_ROWS = 200_000
 #: Room for candidates at first; it grows when a scan finds more.
 _BUFFER_ROWS = 4096
 
@@ -117,6 +119,8 @@ class DenseIndex:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         grid = self._canonical(query)
         kernels = compiled.ready(_KERNELS)
+        if kernels is None and n_usable > _WORTH_WAITING_ROWS:
+            kernels = compiled.load(_KERNELS)
         if kernels is None:
             rows = np.flatnonzero(usable)
             scores = self._exact(grid, rows, None)
@@ -234,6 +238,8 @@ def _numpy_scores(
     scaled = grid * HALF_TO_DOUBLE
     out = np.empty(len(rows), np.float32)
     for begin in range(0, len(rows), _NUMPY_ROWS):
-        taken = vectors[rows[begin : begin + _NUMPY_ROWS]]
-        out[begin : begin + _NUMPY_ROWS] = widened(taken) @ scaled
+        taken = rows[begin : begin + _NUMPY_ROWS]
+        in_one_run = taken[-1] - taken[0] == len(taken) - 1 and (np.diff(taken) == 1).all()
+        some = vectors[taken[0] : taken[-1] + 1] if in_one_run else vectors[taken]
+        out[begin : begin + _NUMPY_ROWS] = widened(some) @ scaled
     return out
