@@ -223,3 +223,20 @@ def test_faiss_finds_the_same(make: Callable[[Parts], DenseIndex]) -> None:
     found, found_scores = make([halved]).search(query, np.ones(2000, bool), 20)
     np.testing.assert_array_equal(found, ids[0])
     np.testing.assert_allclose(found_scores, scores[0], atol=1e-6)
+
+
+def test_a_large_index_waits_for_its_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answer over a million rows would take NumPy seconds, and the kernels load in half of one."""
+    if compiled.load(KERNELS) is None:
+        pytest.skip(compiled.why_not())
+    waited = []
+    load = compiled.load
+    monkeypatch.setattr(compiled, "ready", lambda module: None)
+    monkeypatch.setattr(compiled, "load", lambda module: waited.append(module) or load(module))
+    index = DenseIndex([np.eye(4, dtype=np.float16)])
+    query = np.eye(4, dtype=np.float32)[2]
+    assert index.search(query, np.ones(4, bool), 1)[0].tolist() == [2]
+    assert not waited
+    monkeypatch.setattr("ragjp.index.dense._WORTH_WAITING_ROWS", 3)
+    assert index.search(query, np.ones(4, bool), 1)[0].tolist() == [2]
+    assert waited == [KERNELS]
