@@ -9,15 +9,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragjp import compiled
 from ragjp.errors import IndexCorrupt
 from ragjp.types import FloatArray, IntArray
 
+KERNELS = "ragjp.index.token_kernels"
 #: Rows quantised at a time: their float32 numbers and what is made of them stay in the second-level cache.
 _QUANTISED_ROWS = 256
 
@@ -78,20 +79,47 @@ def dequantise(packed: PackedTokens) -> FloatArray:
 
 
 def token_checks(packed: PackedTokens) -> NDArray[np.uint32]:
-    """CRC-32 of each row's codes and then its scales, (N,) uint32: what ``token_checks.npy`` holds. zlib takes 0.4 ms a MB."""
-    codes = bytes_of(np.ascontiguousarray(packed.codes))
-    scales = bytes_of(np.ascontiguousarray(packed.scales))
-    width = packed.width
-    return np.fromiter(
-        (
-            zlib.crc32(
-                scales[2 * start : 2 * stop], zlib.crc32(codes[start * width : stop * width])
-            )
-            for start, stop in pairwise(packed.offsets.tolist())
-        ),
-        dtype=np.uint32,
-        count=len(packed),
+    """CRC-32 of each row's codes and then its scales, (N,) uint32: what ``token_checks.npy`` holds."""
+    return row_checks(
+        np.ascontiguousarray(packed.codes),
+        np.ascontiguousarray(packed.scales),
+        packed.offsets[:-1],
+        np.diff(packed.offsets),
     )
+
+
+def row_checks(
+    codes: NDArray[np.int8], scales: NDArray[np.float16], places: IntArray, lengths: IntArray
+) -> NDArray[np.uint32]:
+    """CRC-32 of rows that begin at ``places`` (n,) of codes (T, D) and scales (T,) and have ``lengths`` (n,) tokens.
+
+    zlib takes 0.4 ms a MB; once the kernels are loaded it takes only what they leave, 0.1 ms a MB in all.
+    """
+    data, factors = bytes_of(codes), bytes_of(scales)
+    starts, sizes = places * codes.shape[1], lengths * codes.shape[1]
+    kernels = compiled.ready(KERNELS)
+    folded = memoryview(b"")
+    n_blocks = np.zeros(len(places), dtype=np.int64)
+    if kernels is not None and kernels.FOLDS:
+        n_blocks = sizes // kernels.BLOCK
+        room = np.empty(len(places) * kernels.BLOCK, dtype=np.uint8)
+        kernels.fold(codes.reshape(-1).view(np.uint8), starts, n_blocks, room)
+        folded = bytes_of(room)
+    checks = np.empty(len(places), dtype=np.uint32)
+    rows = zip(
+        starts.tolist(),
+        (starts + sizes).tolist(),
+        n_blocks.tolist(),
+        (2 * places).tolist(),
+        (2 * (places + lengths)).tolist(),
+        strict=True,
+    )
+    for row, (start, stop, blocks, first, last) in enumerate(rows):
+        # What was folded began from 32 ones already; zlib inverts what it is told to begin from.
+        done = zlib.crc32(folded[64 * row : 64 * row + 64], 0xFFFFFFFF) if blocks else 0
+        done = zlib.crc32(data[start + 64 * blocks : stop], done)
+        checks[row] = zlib.crc32(factors[first:last], done)
+    return checks
 
 
 def bytes_of(array: NDArray[Any]) -> memoryview:

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragjp import compiled
 from ragjp.errors import IndexCorrupt, IndexUnreadable, RagjpError, StorageFailed
 from ragjp.index import token_files
 from ragjp.index.token_files import TokenPart
-from ragjp.index.tokens import PackedTokens, TokenStore, quantise, token_checks
+from ragjp.index.tokens import KERNELS, PackedTokens, TokenStore, quantise, token_checks
 
 LENGTHS = (3, 0, 5, 1, 0, 0, 7, 2)
 WIDTH = 12
@@ -167,6 +168,44 @@ def test_checks_are_of_codes_and_then_scales() -> None:
     assert token_checks(tokens).tolist() == expected
     assert token_checks(packed([])).tolist() == []
     assert token_checks(packed([0, 0])).tolist() == [0, 0]
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=8), st.sampled_from([1, 7, 64, 96]), st.integers(0, 2**31)
+)
+def test_folded_checks_are_those_of_zlib(lengths: list[int], width: int, seed: int) -> None:
+    """Rows of no block of 64 bytes, of one, of many and a rest; the two ways must name the same rows damaged."""
+    kernels = compiled.load(KERNELS)
+    if kernels is None or not kernels.FOLDS:
+        pytest.skip(compiled.why_not() or "この機械には桁上がりなしの積がありません。")
+    tokens = packed(lengths, seed, width)
+    folded = token_checks(tokens)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "ready", lambda module: None)
+        plain = token_checks(tokens)
+    expected = [
+        zlib.crc32(tokens.codes[a:b].tobytes() + tokens.scales[a:b].tobytes())
+        for a, b in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True)
+    ]
+    assert folded.tolist() == plain.tolist() == expected
+
+
+@pytest.mark.parametrize("folding", [True, False])
+def test_every_flipped_byte_of_a_long_row_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folding: bool
+) -> None:
+    """Guards the blocks and the rest of a folded row: a byte that no checksum sees could change a score."""
+    if folding:
+        compiled.load(KERNELS)
+    else:
+        monkeypatch.setattr(compiled, "ready", lambda module: None)
+    tokens = packed((3, 20), width=29)
+    folder = written(tmp_path, tokens)
+    path = folder / "tokens.npy"
+    sound = path.read_bytes()
+    for place in range(128 + 3 * 29, len(sound)):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 0x10]) + sound[place + 1 :])
+        assert list(opened(folder, tokens).damaged_rows()) == [1]
 
 
 @pytest.mark.parametrize("max_bytes", [1, WIDTH * 4, WIDTH * 9, 1 << 20])
