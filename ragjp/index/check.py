@@ -125,10 +125,9 @@ def _examine_once(path: Path, connection: sqlite3.Connection, tell: Progress) ->
         counted[:2] = _counts(connection, counted[2])
         yield from ()
 
-    # One read transaction, over before the long reading of files, which no writer should have to wait for.
+    catalog = examine_catalog(connection, path)
+    # Over before the long reading of files, which no writer should have to wait for.
     with transaction(connection, "DEFERRED"):
-        connection.execute("SELECT count(*) FROM meta").fetchone()  # takes the lock of a reader
-        catalog = examine_catalog(connection, path)
         other = list(guarded(CATALOG_NAME, read))
     by_segment: dict[int, SegmentFindings] = {}
     total = sum(len(one.files) for one in segments)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ from ragjp.index.catalog import (
     SCHEMA,
     chunk_of_row,
     current_generation,
+    transaction,
 )
 from ragjp.index.digests import document_digests, stored_digests, table_digests
 from ragjp.index.problems import Problem, guarded
@@ -25,6 +26,8 @@ from ragjp.index.seal import SEAL_NAME, read_seal, seal_state
 
 _T = TypeVar("_T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Documents or chunks that are read in one transaction.
+_BATCH = 2000
 #: Rows of one kind of fault that are named one by one.
 _NAMED = 20
 #: Table of the catalog → its name in a sentence.
@@ -49,18 +52,67 @@ class CatalogFindings:
     is_sealed: bool = False
 
 
+_Step = Callable[[sqlite3.Connection, CatalogFindings], Iterable[Problem]]
+_Batch = Callable[[sqlite3.Connection, int, int, CatalogFindings], Iterable[Problem]]
+
+
 def examine_catalog(connection: sqlite3.Connection, index: Path) -> CatalogFindings:
-    """Examine the catalog inside the caller's read transaction (which keeps writers from changing the file meanwhile)."""
+    """Examine the catalog, some thousand rows in a transaction: a writer waits for none of them long.
+
+    What a commit between two of them makes look wrong is gone at the next look (:func:`ragjp.index.check.examine`).
+    """
     findings = CatalogFindings()
     findings.problems += guarded(SEAL_NAME, lambda: _seal(index, findings), code="seal_damaged")
     for tables in (_schema, _digests, _integrity):
-        found = list(guarded(CATALOG_NAME, lambda step=tables: step(connection, findings)))  # type: ignore[misc]
+        found = list(
+            guarded(CATALOG_NAME, lambda step=tables: _at_once(connection, step, findings))  # type: ignore[misc]
+        )
         findings.problems += found
         findings.tables_are_sound &= not found
-    findings.problems += guarded(CATALOG_NAME, lambda: _documents(connection, findings))
-    for rows in (_references, _meta, _generations, _access, _numbers, _chunks):
-        findings.problems += guarded(CATALOG_NAME, lambda step=rows: step(connection))  # type: ignore[misc]
+    for rows in (_references, _meta, _generations, _access, _numbers, _childless):
+        findings.problems += guarded(
+            CATALOG_NAME,
+            lambda step=rows: _at_once(connection, step, findings),  # type: ignore[misc]
+        )
+    for table, key, batch in (("document", "doc_no", _documents), ("chunk", "chunk_no", _chunks)):
+        found = list(
+            guarded(
+                CATALOG_NAME,
+                lambda table=table, key=key, batch=batch: _in_batches(  # type: ignore[misc]
+                    connection, table, key, batch, findings
+                ),
+            )
+        )
+        findings.problems += found[:_NAMED]
+        if len(found) > _NAMED:
+            findings.problems.append(_more(found[_NAMED].code, len(found) - _NAMED))
     return findings
+
+
+def _at_once(
+    connection: sqlite3.Connection, step: _Step, findings: CatalogFindings
+) -> list[Problem]:
+    """Take a step within one read transaction."""
+    with transaction(connection, "DEFERRED"):
+        return list(step(connection, findings))
+
+
+def _in_batches(
+    connection: sqlite3.Connection, table: str, key: str, batch: _Batch, findings: CatalogFindings
+) -> Iterator[Problem]:
+    """Go through a table by its numbers, each batch within a read transaction of its own."""
+    last = -1
+    while True:
+        with transaction(connection, "DEFERRED"):
+            (until,) = connection.execute(
+                f"SELECT max({key}) FROM (SELECT {key} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {_BATCH})",
+                (last,),
+            ).fetchone()
+            if until is None:
+                return
+            found = list(batch(connection, last + 1, until, findings))
+        yield from found
+        last = until
 
 
 def _seal(index: Path, findings: CatalogFindings) -> Iterator[Problem]:
@@ -117,25 +169,27 @@ def _integrity(connection: sqlite3.Connection, findings: CatalogFindings) -> Ite
             yield Problem("catalog_damaged", CATALOG_NAME, f"目録が壊れています: {message}")
 
 
-def _documents(connection: sqlite3.Connection, findings: CatalogFindings) -> Iterator[Problem]:
-    stored = dict(connection.execute("SELECT doc_no, sha256 FROM document_digest").fetchall())
-    names: dict[int, str] = {}
-    for doc_no, digest in document_digests(connection):
+def _documents(
+    connection: sqlite3.Connection, since: int, until: int, findings: CatalogFindings
+) -> Iterator[Problem]:
+    stored = dict(
+        connection.execute(
+            "SELECT doc_no, sha256 FROM document_digest WHERE doc_no BETWEEN ? AND ?",
+            (since, until),
+        ).fetchall()
+    )
+    for doc_no, digest in document_digests(connection, since=since, until=until):
         if stored.get(doc_no) != digest:
             findings.damaged_documents.append(doc_no)
             (name,) = connection.execute(
                 "SELECT doc_id FROM document WHERE doc_no = ?", (doc_no,)
             ).fetchone()
-            names[doc_no] = str(name)
-    yield from _some(
-        list(names.values()),
-        lambda name: Problem(
-            "document_digest", name, f"{name} の本文か断片が書いたときと違います。"
-        ),
-    )
+            yield Problem(
+                "document_digest", str(name), f"{name} の本文か断片が書いたときと違います。"
+            )
 
 
-def _references(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _references(connection: sqlite3.Connection, findings: CatalogFindings) -> Iterator[Problem]:
     found = connection.execute("PRAGMA foreign_key_check").fetchall()
     yield from _some(
         [(str(row[0]), row[1], str(row[2])) for row in found],
@@ -147,7 +201,7 @@ def _references(connection: sqlite3.Connection) -> Iterator[Problem]:
     )
 
 
-def _meta(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _meta(connection: sqlite3.Connection, findings: CatalogFindings) -> Iterator[Problem]:
     meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
     for key in ("generation", "dim", "token_dim", "format_version"):
         if not str(meta.get(key, "")).isdecimal():
@@ -160,7 +214,7 @@ def _meta(connection: sqlite3.Connection) -> Iterator[Problem]:
         yield Problem("meta_invalid", "meta fields", "索引の設定 fields が読めません。")
 
 
-def _generations(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _generations(connection: sqlite3.Connection, findings: CatalogFindings) -> Iterator[Problem]:
     generation = current_generation(connection)
     for table, key in (("document", "doc_no"), ("access", "doc_no")):
         rows = connection.execute(
@@ -177,7 +231,7 @@ def _generations(connection: sqlite3.Connection) -> Iterator[Problem]:
         )
 
 
-def _access(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _access(connection: sqlite3.Connection, findings: CatalogFindings) -> Iterator[Problem]:
     rows = connection.execute(
         "SELECT DISTINCT doc_id FROM access JOIN document USING (doc_no) WHERE access.born < document.born"
     ).fetchall()
@@ -189,7 +243,7 @@ def _access(connection: sqlite3.Connection) -> Iterator[Problem]:
     )
 
 
-def _numbers(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _numbers(connection: sqlite3.Connection, findings: CatalogFindings) -> Iterator[Problem]:
     used = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
     for table, key in (("document", "doc_no"), ("chunk", "chunk_no")):
         (largest,) = connection.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()
@@ -201,27 +255,39 @@ def _numbers(connection: sqlite3.Connection) -> Iterator[Problem]:
             )
 
 
-def _chunks(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _childless(connection: sqlite3.Connection, findings: CatalogFindings) -> Iterator[Problem]:
+    rows = connection.execute(
+        "SELECT doc_id FROM document WHERE died IS NULL AND NOT EXISTS "
+        "(SELECT 1 FROM chunk WHERE chunk.doc_no = document.doc_no)"
+    ).fetchall()
+    yield from _some(
+        [str(row[0]) for row in rows],
+        lambda name: Problem(
+            "document_without_chunks", name, f"{name} に検索できる断片がありません。"
+        ),
+    )
+
+
+def _chunks(
+    connection: sqlite3.Connection, since: int, until: int, findings: CatalogFindings
+) -> Iterator[Problem]:
     """Chunks must lie in their pages, and have the text that was embedded."""
+    numbers = (since, until)
     for chunk_no, doc_id in connection.execute(
         "SELECT chunk_no, doc_id FROM chunk JOIN document USING (doc_no) LEFT JOIN page "
         "ON page.doc_no = chunk.doc_no AND page.number = chunk.page "
-        "WHERE page.text IS NULL OR chunk.start < 0 OR chunk.end > length(page.text)"
+        "WHERE chunk_no BETWEEN ? AND ? "
+        "AND (page.text IS NULL OR chunk.start < 0 OR chunk.end > length(page.text))",
+        numbers,
     ).fetchall():
         yield Problem(
             "chunk_outside_page",
             str(doc_id),
             f"{doc_id} の断片 {chunk_no} がページの外を指しています。",
         )
-    for (doc_id,) in connection.execute(
-        "SELECT doc_id FROM document WHERE died IS NULL AND NOT EXISTS "
-        "(SELECT 1 FROM chunk WHERE chunk.doc_no = document.doc_no)"
-    ).fetchall():
-        yield Problem(
-            "document_without_chunks", str(doc_id), f"{doc_id} に検索できる断片がありません。"
-        )
     for number, text_hash, *row in connection.execute(
-        f"SELECT chunk_no, text_hash, {CHUNK_COLUMNS} FROM {CHUNK_TABLES}"
+        f"SELECT chunk_no, text_hash, {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE chunk_no BETWEEN ? AND ?",
+        numbers,
     ):
         chunk = chunk_of_row(row)
         # Only a hash can be made again: whoever fills an index may name texts otherwise.
@@ -235,11 +301,12 @@ def _chunks(connection: sqlite3.Connection) -> Iterator[Problem]:
                 )
 
 
+def _more(code: str, number: int) -> Problem:
+    return Problem(code, CATALOG_NAME, f"同じ種類の誤りがほかに {number} 件あります。")
+
+
 def _some(found: list[_T], describe: Callable[[_T], Problem]) -> Iterator[Problem]:
     """Describe the first few of many alike, and count the rest."""
     yield from map(describe, found[:_NAMED])
     if len(found) > _NAMED:
-        last = describe(found[_NAMED])
-        yield Problem(
-            last.code, CATALOG_NAME, f"同じ種類の誤りがほかに {len(found) - _NAMED} 件あります。"
-        )
+        yield _more(describe(found[_NAMED]).code, len(found) - _NAMED)

@@ -23,6 +23,8 @@ from typing import Any
 from ragjp.index.catalog import transaction
 
 _MODULUS = 1 << 256
+#: The largest number that SQLite gives a row.
+_LAST = (1 << 63) - 1
 #: Table → the columns whose rows are summed; ``{}`` is the row's prefix inside a trigger.
 _SUMMED = {
     "document": ("doc_no", "doc_id", "died"),
@@ -56,13 +58,14 @@ def _number(table: str, row: Row) -> int:
 
 
 def document_digests(
-    connection: sqlite3.Connection, *, since: int = 0
+    connection: sqlite3.Connection, *, since: int = 0, until: int = _LAST
 ) -> Iterator[tuple[int, str]]:
-    """Make the digest of each document numbered ``since`` or higher: (doc_no, SHA-256 in hexadecimal), by number."""
-    where = "WHERE doc_no >= ? ORDER BY doc_no"
-    documents = connection.execute(f"{_DOCUMENT} {where}", (since,))
+    """Make the digest of each document numbered ``since`` to ``until``: (doc_no, SHA-256 in hexadecimal), by number."""
+    where = "WHERE doc_no BETWEEN ? AND ? ORDER BY doc_no"
+    numbers = (since, until)
+    documents = connection.execute(f"{_DOCUMENT} {where}", numbers)
     parts = [
-        (kind, groupby(connection.execute(query, (since,)), key=lambda row: row[0]))
+        (kind, groupby(connection.execute(query, numbers), key=lambda row: row[0]))
         for kind, query in (
             ("page", f"{_PAGE} {where}, number"),
             ("chunk", f"{_CHUNK} {where}, chunk_no"),
