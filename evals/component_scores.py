@@ -128,7 +128,7 @@ def collect(
             names[row] = unit_of(split.unit, chunk.doc_id, chunk.page)
         units = [names[int(row)] for row in found.rows]
         maxsim = _maxsim(snapshot, question, found.rows)
-        rows.append((found.lemma, found.bigram, found.dense, maxsim, units))
+        rows.append((found.fields["lemma"], found.fields["bigram"], found.dense, maxsim, units))
         if progress:
             progress("候補の採点", place + 1, len(queries))
     return _packed(split, queries, rows)

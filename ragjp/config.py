@@ -73,6 +73,8 @@ class Retrieval(_Stage):
     b: float = Field(0.4, ge=0, le=1)
     lemma_weight: float = Field(0.8, ge=0)
     bigram_weight: float = Field(0.2, ge=0)
+    #: Words of the title and headings once more, beside their place in the two other fields.
+    title_weight: float = Field(0.0, ge=0)
     #: Share of the dense ranking in the fusion of normalised scores; BM25 has the rest.
     dense_weight: float = Field(0.3, ge=0, le=1)
 

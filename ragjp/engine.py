@@ -16,13 +16,15 @@ import numpy as np
 from ragjp.config import Recipe, parse_recipe, with_environment
 from ragjp.encoders import load_encoder
 from ragjp.errors import IndexCorrupt, IndexMismatch, RequestError
-from ragjp.index.lexical_cpu import document_frequencies
 from ragjp.index.reader import DocumentInfo, Snapshot
 from ragjp.japanese.terms import Analyzer
 from ragjp.rerank.late_interaction import rerank
 from ragjp.rerank.mmr_cpu import mmr_order
 from ragjp.retrieval.candidates import Candidates, Question, find_candidates
+from ragjp.retrieval.filters import rows_to_keep
 from ragjp.retrieval.fusion import fuse, normalise
+from ragjp.retrieval.operators import ParsedQuery, parse_operators
+from ragjp.retrieval.ties import best_first
 from ragjp.types import Answer, Encoder, FloatArray, Hit, IntArray, Ranking, View
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Engine:
         self._snapshot = snapshot
         self._swap = threading.Lock()
         self._answerer: Answerer | None = None
+        self._follows_recipe = False
 
     @classmethod
     def open(
@@ -94,7 +97,9 @@ class Engine:
         except BaseException:
             snapshot.close()
             raise
-        return cls(path, snapshot, chosen, model, analyzer)
+        engine = cls(path, snapshot, chosen, model, analyzer)
+        engine._follows_recipe = recipe is None
+        return engine
 
     def __enter__(self) -> Self:
         return self
@@ -137,7 +142,15 @@ class Engine:
                 raise
             # The old snapshot is not closed: another thread may be reading it. It goes when nobody holds it.
             self._snapshot = newer
+            if self._follows_recipe:
+                self._follow(stored_recipe(newer.meta, self.path))
             return True
+
+    def _follow(self, recipe: Recipe) -> None:
+        """Search and answer by what the index's recipe says now."""
+        if recipe != self.recipe:
+            self.recipe = recipe
+            self._answerer = None
 
     def _require_fit(self, snapshot: Snapshot) -> None:
         _require_same(self.path, "辞書", snapshot.meta["analyzer"], self._analyzer.fingerprint)
@@ -146,7 +159,13 @@ class Engine:
         )
 
     def search(
-        self, query: str, *, view: View, k: int = 10, ranking: RankingName = "reranked"
+        self,
+        query: str,
+        *,
+        view: View,
+        k: int = 10,
+        ranking: RankingName = "reranked",
+        operators: bool = False,
     ) -> Ranking:
         """Return the k best chunks that the view may read, best first, ties by chunk id.
 
@@ -154,28 +173,39 @@ class Engine:
         ----------
         ranking
             Where to stop on the way: one ranking alone (``bm25``, ``dense``), their fusion, or reranked.
+        operators
+            Whether ``"…"``, ``-語`` and ``title:語`` in the query are operators (:mod:`ragjp.retrieval.operators`) or plain text.
 
         Raises
         ------
         RequestError
             When the query is empty, too long or no Unicode, or k is out of range.
         """
-        return self.search_all(query, view=view, k=k, rankings=(ranking,))[ranking]
+        return self.search_all(query, view=view, k=k, rankings=(ranking,), operators=operators)[
+            ranking
+        ]
 
     def search_all(
-        self, query: str, *, view: View, k: int = 10, rankings: Sequence[RankingName] = RANKINGS
+        self,
+        query: str,
+        *,
+        view: View,
+        k: int = 10,
+        rankings: Sequence[RankingName] = RANKINGS,
+        operators: bool = False,
     ) -> dict[RankingName, Ranking]:
-        """Return several rankings of one query, sharing the work: what evaluation compares."""
+        """Return several rankings of one query, sharing the work: what evaluation compares. See :meth:`search`."""
         _check_request(query, k)
+        asked = parse_operators(query) if operators else ParsedQuery(query, query)
         self.refresh()
         snapshot = self._snapshot
         try:
-            return self._rank(snapshot, query, view, k, rankings)
+            return self._rank(snapshot, asked, view, k, rankings)
         except IndexCorrupt as error:
             if error.code != "chunk_missing" or not self.refresh():
                 raise
             # A merge forgot what this generation still pointed at: the newer one has it.
-            return self._rank(self._snapshot, query, view, k, rankings)
+            return self._rank(self._snapshot, asked, view, k, rankings)
 
     def question(self, query: str) -> tuple[Question, dict[str, float]]:
         """Analyse and embed a query; with the milliseconds of both."""
@@ -198,15 +228,26 @@ class Engine:
         )
 
     def _rank(
-        self, snapshot: Snapshot, query: str, view: View, k: int, rankings: Sequence[RankingName]
+        self,
+        snapshot: Snapshot,
+        asked: ParsedQuery,
+        view: View,
+        k: int,
+        rankings: Sequence[RankingName],
     ) -> dict[RankingName, Ranking]:
         started = time.perf_counter()
-        question, timings = self.question(query)
+        snapshot.require_sound()
+        question, timings = self.question(asked.text)
         allowed = snapshot.allowed(view)
-        if not allowed.n_rows:
-            return {name: Ranking(query, (), snapshot.generation, timings) for name in rankings}
+        keep = rows_to_keep(snapshot, asked, allowed, self._analyzer)
+        if not (allowed.n_rows if keep is None else keep.any()):
+            return {
+                name: Ranking(asked.query, (), snapshot.generation, timings) for name in rankings
+            }
         depth = max(self.recipe.retrieval.n_candidates, k)
-        found = find_candidates(snapshot, question, allowed, self.recipe.retrieval, depth=depth)
+        found = find_candidates(
+            snapshot, question, allowed, self.recipe.retrieval, depth=depth, keep=keep
+        )
         timings |= found.timings_ms
         results: dict[RankingName, Ranking] = {}
         for name in rankings:
@@ -218,7 +259,7 @@ class Engine:
             own = {"rerank": (reranked - stage_started) * 1000, "load": (now - reranked) * 1000}
             total = (now - started) * 1000
             results[name] = Ranking(
-                query, hits, snapshot.generation, {**timings, **own, "total": total}
+                asked.query, hits, snapshot.generation, {**timings, **own, "total": total}
             )
         return results
 
@@ -233,7 +274,7 @@ class Engine:
             "reranked": found.fused,
         }
         scores = by_name[name]
-        order = np.lexsort((found.rows, -scores)).astype(np.int64)
+        order = best_first(scores, found.rows, snapshot.chunk_ids)
         if name == "bm25":
             order = order[scores[order] > 0]
         final = scores[order]
@@ -268,6 +309,7 @@ class Engine:
             When the view may not read it, or there is no such page; the two are not told apart.
         """
         self.refresh()
+        self._snapshot.require_sound()
         return self._snapshot.page_text(doc_id, page, view)
 
     def documents(self, *, view: View) -> tuple[DocumentInfo, ...]:
@@ -278,9 +320,7 @@ class Engine:
     def document_frequency(self, terms: Sequence[str], *, view: View) -> Mapping[str, int]:
         """Count, for each lemma, the visible chunks that hold it."""
         snapshot = self._snapshot
-        return document_frequencies(
-            snapshot.fields().get("lemma", []), terms, snapshot.allowed(view).rows
-        )
+        return snapshot.lexical.frequencies("lemma", terms, snapshot.allowed(view).statistics)
 
     def document_count(self, *, view: View) -> int:
         """Count the chunks that the view may read."""

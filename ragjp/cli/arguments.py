@@ -167,6 +167,10 @@ def build_parser(
     _json(index)
 
     search = child("search", "索引から、言葉や文に合う箇所を探す")
+    search.epilog = (
+        'QUERY では "年次有給休暇" のように引用符で囲むとそのままの言葉が入っている箇所だけを、'
+        "-賞与 でその言葉のない箇所を、title:就業規則 で題名や見出しにその言葉がある箇所を探す。"
+    )
     _reading(search)
     search.add_argument(
         "-k", type=positive, default=10, metavar="N", help="表示する件数（標準は 10）"

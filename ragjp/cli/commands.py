@@ -49,7 +49,7 @@ def search(args: argparse.Namespace) -> int:
     from ragjp.cli.show import ranking_text, ranking_values
 
     with _opened(args.index) as engine:
-        ranking = engine.search(args.text, view=_view(args.principals), k=args.k)
+        ranking = engine.search(args.text, view=_view(args.principals), k=args.k, operators=True)
     if args.json:
         write_json(ranking_values(ranking))
     else:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from ragjp.index.catalog import (
 from ragjp.index.dense import DenseIndex
 from ragjp.index.derived import open_derived
 from ragjp.index.disk import storage_failed
-from ragjp.index.lexical_cpu import FieldStatistics, field_statistics
+from ragjp.index.lexical import LexicalIndex, LexicalView
 from ragjp.index.postings import Postings, postings_from_arrays
 from ragjp.index.seal import change_counter
 from ragjp.index.segments import open_segment, read_segments
@@ -60,7 +59,7 @@ class Allowed:
 
     rows: BoolArray
     n_rows: int
-    fields: dict[str, FieldStatistics]
+    statistics: LexicalView
 
 
 class Snapshot:
@@ -147,6 +146,11 @@ class Snapshot:
         derived = open_derived(self.path, segments, parts)
         #: Nearest neighbours by inner product.
         self.dense = DenseIndex(parts, derived.codes, derived.note)
+        #: BM25 over every term field.
+        self.lexical = LexicalIndex(
+            {name: self.postings(name) for name in json.loads(self.meta["fields"])},
+            sum(segment.n_rows for segment in segments),
+        )
         self.row_chunks = self._joined("row_chunks")
         self.row_documents = self._joined("row_documents")
         known = np.zeros(
@@ -212,16 +216,9 @@ class Snapshot:
         """
         self._verification.require_sound()
 
-    def fields(self) -> dict[str, list[Postings]]:
-        """Postings by field, segment after segment."""
-        return self._fields
-
-    @cached_property
-    def _fields(self) -> dict[str, list[Postings]]:
-        names = json.loads(self.meta["fields"])
-        return {
-            name: [postings_from_arrays(arrays, name) for arrays in self._arrays] for name in names
-        }
+    def postings(self, field: str) -> list[Postings]:
+        """One field's postings, segment after segment."""
+        return [postings_from_arrays(arrays, field) for arrays in self._arrays]
 
     def vectors(self, rows: IntArray) -> FloatArray:
         """Gather the vectors of some rows, (n, D) float32."""
@@ -240,10 +237,7 @@ class Snapshot:
             return known
         with self._reading() as connection:
             rows = allowed_rows(connection, view, self.generation, self.row_documents, self._alive)
-        statistics = {
-            name: field_statistics(parts, rows) for name, parts in self._fields.items() if parts
-        }
-        resolved = Allowed(rows, int(np.count_nonzero(rows)), statistics)
+        resolved = Allowed(rows, int(np.count_nonzero(rows)), self.lexical.view(rows))
         with self._lock:
             if len(self._views) >= _CACHED_VIEWS:
                 self._views.pop(next(iter(self._views)))

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragjp.config import Retrieval
-from ragjp.index.lexical_cpu import Bm25, bm25_scores
+from ragjp.index.lexical_cpu import Bm25
 from ragjp.index.reader import Allowed, Snapshot
 from ragjp.retrieval.fusion import fuse
-from ragjp.types import FloatArray, IntArray
+from ragjp.retrieval.ties import cut
+from ragjp.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,11 @@ class Question:
 class Candidates:
     """C candidate rows, ascending, and their scores; a row that one ranking did not return still has that ranking's score.
 
-    rows : (C,) int64. bm25, dense, fused : (C,) float32. lemma, bigram : (C,) float32, the parts of bm25.
+    rows : (C,) int64. bm25, dense, fused : (C,) float32. fields : field → (C,) float32, the unweighted parts of bm25.
     """
 
     rows: IntArray
-    lemma: FloatArray
-    bigram: FloatArray
+    fields: Mapping[str, FloatArray]
     bm25: FloatArray
     dense: FloatArray
     fused: FloatArray
@@ -45,34 +45,52 @@ class Candidates:
 
 
 def find_candidates(
-    snapshot: Snapshot, question: Question, allowed: Allowed, settings: Retrieval, *, depth: int
+    snapshot: Snapshot,
+    question: Question,
+    allowed: Allowed,
+    settings: Retrieval,
+    *,
+    depth: int,
+    keep: BoolArray | None = None,
 ) -> Candidates:
-    """Take the ``depth`` best rows of each ranking and fuse them.
+    """Take the ``depth`` best rows of each ranking and fuse them. Ties at the border go to the lower chunk ids.
 
     Parameters
     ----------
     allowed
-        The view, resolved for this snapshot: no other row can come back.
+        The view, resolved for this snapshot: no other row can come back, and its statistics are the only ones used.
     depth
         Rows taken from each ranking.
+    keep
+        (N,) bool, rows that fit the query's operators; None for all.
     """
     started = time.perf_counter()
-    lexical = _field_scores(snapshot, question, allowed, settings)
-    bm25_all = settings.lemma_weight * lexical["lemma"] + settings.bigram_weight * lexical["bigram"]
-    by_bm25 = _best_rows(bm25_all, depth)
+    weights = field_weights(settings)
+    # The words of a question are looked for in titles too, where titles count.
+    terms = {**question.terms, "title": question.terms.get("lemma", [])}
+    constants = Bm25(settings.k1, settings.b)
+    lexical = snapshot.lexical
+    by_bm25, _ = cut(
+        *lexical.search(terms, weights, allowed.statistics, constants, depth, keep),
+        depth,
+        snapshot.chunk_ids,
+    )
     searched = time.perf_counter()
-    by_dense, _ = snapshot.dense.search(question.vector, allowed.rows, depth)
+    by_dense, _ = cut(
+        *snapshot.dense.search(question.vector, allowed.rows, depth, keep),
+        depth,
+        snapshot.chunk_ids,
+    )
     rows = np.union1d(by_bm25, by_dense)
     dense = snapshot.dense.scores(question.vector, rows)
     found = time.perf_counter()
-    bm25 = bm25_all[rows].astype(np.float32)
-    fused = fuse(bm25, dense, settings.dense_weight)
+    scored = lexical.scores(terms, weights, allowed.statistics, constants, rows)
+    fused = fuse(scored.total, dense, settings.dense_weight)
     finished = time.perf_counter()
     return Candidates(
         rows,
-        lexical["lemma"][rows],
-        lexical["bigram"][rows],
-        bm25,
+        scored.fields,
+        scored.total,
         dense,
         fused,
         {
@@ -83,32 +101,10 @@ def find_candidates(
     )
 
 
-def _field_scores(
-    snapshot: Snapshot, question: Question, allowed: Allowed, settings: Retrieval
-) -> dict[str, FloatArray]:
-    constants = Bm25(settings.k1, settings.b)
-    scores = {}
-    for field in ("lemma", "bigram"):
-        segments = snapshot.fields().get(field, [])
-        if segments:
-            scores[field] = bm25_scores(
-                segments,
-                question.terms.get(field, []),
-                allowed.rows,
-                allowed.fields[field],
-                constants,
-            )
-        else:
-            scores[field] = np.zeros(snapshot.n_rows, dtype=np.float32)
-    return scores
-
-
-def _best_rows(scores: FloatArray, depth: int) -> IntArray:
-    """Rows of the ``depth`` greatest scores above 0; ties at the border go to the lower row."""
-    matched = np.flatnonzero(scores > 0)
-    if len(matched) > depth:
-        values = scores[matched]
-        border = np.partition(values, len(values) - depth)[len(values) - depth]
-        above = matched[values > border]
-        matched = np.concatenate([above, matched[values == border][: depth - len(above)]])
-    return matched.astype(np.int64)
+def field_weights(settings: Retrieval) -> dict[str, float]:
+    """Term fields with their weights."""
+    return {
+        "lemma": settings.lemma_weight,
+        "bigram": settings.bigram_weight,
+        "title": settings.title_weight,
+    }

@@ -132,7 +132,7 @@ def test_a_newer_dictionary_gives_new_terms(
     again = open_store(tmp_path)
     snapshot = Snapshot(tmp_path)
     assert snapshot.meta["analyzer"] == "newer"
-    assert snapshot.fields()["lemma"][0].find(["出張の日当"]).tolist() == [0]
+    assert snapshot.postings("lemma")[0].find(["出張の日当"]).tolist() == [0]
     assert check(tmp_path).problems == ()
     again.close()
 

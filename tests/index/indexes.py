@@ -91,7 +91,7 @@ def contents(path: Path) -> dict[str, tuple[str, bytes, bytes, list[str]]]:
 
 def rows_of(snapshot: Snapshot, word: str) -> list[int]:
     found, base = [], 0
-    for postings in snapshot.fields()["lemma"]:
+    for postings in snapshot.postings("lemma"):
         (number,) = postings.find([word])
         if number >= 0:
             span = slice(int(postings.offsets[number]), int(postings.offsets[number + 1]))
