@@ -1,0 +1,371 @@
+"""The lexical search of a snapshot: BM25 over weighted term fields, with the statistics of the asker's view.
+
+The score of a row is the weighted sum of its fields' BM25 (:mod:`ragjp.index.lexical_cpu` has the formula). What one posting adds
+is rounded to a multiple of 2**-32 above 0, so that float64 sums are exact: the compiled path, the NumPy path, any order of terms and any
+cutting of the index into segments give the same float32 score.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragjp import compiled
+from ragjp.index.lexical_blocks import Blocks, bits_for, scale_for
+from ragjp.index.lexical_cpu import Bm25
+from ragjp.index.lexical_fields import damaged, frozen, joined_field, norms_of
+from ragjp.index.lexical_numpy import best_rows, gains, places_in, summed
+from ragjp.index.lexical_terms import KERNELS, LexicalView, Span, Terms
+from ragjp.index.postings import Postings
+from ragjp.types import BoolArray, FloatArray, IntArray
+
+#: What a compiled search can take; more fields go the NumPy way.
+_MOST_FIELDS = 4
+_MOST_CONSTANTS = 4
+#: Gains are multiples of this while the weights of a question sum to less than 2**20.
+_GRANULE = 2.0**-32
+
+
+@dataclass(frozen=True, slots=True)
+class RowScores:
+    """Scores of R rows.
+
+    total : (R,) float32, what :meth:`LexicalIndex.search` gives the rows, bit for bit. fields : field → (R,) float32, each
+    field's own BM25 before its weight.
+    """
+
+    total: FloatArray
+    fields: dict[str, FloatArray]
+
+
+class _Wanted(NamedTuple):
+    """A term of a question: its own weight (repeats times idf), that times its field's, and where its postings are."""
+
+    field: str
+    own: float
+    weight: float
+    spans: tuple[Span, ...]
+
+
+class LexicalIndex:
+    """All term fields of one snapshot. May be searched from many threads.
+
+    Parameters
+    ----------
+    fields
+        Field → its postings, segment after segment; rows are numbered on over the segments.
+    n_rows
+        Rows of all segments.
+
+    Raises
+    ------
+    IndexCorrupt
+        When a field has other rows than that, or than another field.
+    """
+
+    def __init__(self, fields: Mapping[str, Sequence[Postings]], n_rows: int) -> None:
+        self.n_rows = n_rows
+        used = {name: tuple(parts) for name, parts in fields.items() if parts}
+        sizes = {tuple(len(part.lengths) for part in parts) for parts in used.values()}
+        if len(sizes) > 1 or any(sum(each) != n_rows for each in sizes):
+            raise damaged(", ".join(used), "行数が目録と違います")
+        self._bases: list[int] = np.cumsum([0, *next(iter(sizes), ())]).tolist()
+        self._fields = {
+            name: joined_field(number, name, parts)
+            for number, (name, parts) in enumerate(used.items())
+        }
+        self._lock = threading.Lock()
+        self._vocabulary = Terms(self._fields, self._bases)
+        self._blocks: dict[Bm25, tuple[Blocks, ...]] = {}
+        self._arrays = [self._arrays_of(n, span) for n, span in enumerate(self._segment_slices())]
+
+    def _arrays_of(self, segment: int, span: slice) -> tuple[tuple[NDArray[Any], ...], ...]:
+        """Rows, counts and length codes of one segment, by field, as the kernels take them."""
+        fields = self._fields.values()
+        return (
+            _padded(field.segments[segment].rows for field in fields),
+            _padded(field.segments[segment].counts for field in fields),
+            _padded(field.codes[span] for field in fields),
+        )
+
+    def _segment_slices(self) -> list[slice]:
+        return [slice(start, stop) for start, stop in pairwise(self._bases)]
+
+    def plan(self) -> str:
+        """Say in words how a search goes now."""
+        if self._kernels() is None:
+            return f"NumPy（{compiled.why_not() or '数値計算の部品を読み込み中です'}）"
+        largest = max(np.diff(self._bases).tolist(), default=0)
+        return f"numba（{1 << bits_for(largest):,} 行ごとの上限で枝刈り）"
+
+    def _kernels(self) -> ModuleType | None:
+        return compiled.ready(KERNELS) if 0 < len(self._fields) <= _MOST_FIELDS else None
+
+    def view(self, allowed: BoolArray) -> LexicalView:
+        """Take the statistics of the rows that a view allows, (N,) bool."""
+        rows = frozen(np.array(allowed, dtype=np.bool_))
+        n_rows = int(np.count_nonzero(rows))
+        means = {}
+        for name, field in self._fields.items():
+            codes = field.codes if n_rows == len(rows) else field.codes[rows]
+            total = np.bincount(codes, minlength=len(field.table)) @ field.table
+            means[name] = float(total) / n_rows if n_rows else 0.0
+        return LexicalView(rows, means)
+
+    def search(
+        self,
+        terms: Mapping[str, Sequence[str]],
+        weights: Mapping[str, float],
+        view: LexicalView,
+        constants: Bm25,
+        k: int,
+        mask: BoolArray | None = None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Find the k best rows of a view, and all rows that tie with the k-th; only rows with a score above 0.
+
+        Parameters
+        ----------
+        terms
+            Field → the question's terms; a repeated term counts as often as it stands there.
+        weights
+            Field → its weight, 0 or more; fields without one, and fields that the index has not, are passed over.
+        mask
+            (N,) rows that may come back; restricts results, not statistics.
+
+        Returns
+        -------
+        Rows (M,) int64, best first and ties by row, and their scores (M,) float32.
+
+        Raises
+        ------
+        IndexCorrupt
+            When the postings of one of the terms contradict themselves.
+        """
+        wanted = [one for one in self._wanted(terms, weights, view) if one.weight > 0]
+        if not wanted or k < 1:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        kept = view.rows if mask is None else frozen(view.rows & mask)
+        restricted = view.restricted or mask is not None
+        kernels = self._kernels()
+        if kernels is None:
+            return self._search_numpy(wanted, view, constants, k, kept)
+        return self._search_compiled(kernels, wanted, view, constants, k, kept, restricted)
+
+    def _search_numpy(
+        self, wanted: Sequence[_Wanted], view: LexicalView, constants: Bm25, k: int, kept: BoolArray
+    ) -> tuple[IntArray, FloatArray]:
+        granule = _granule(wanted)
+        norms = self._norms(view, constants)
+        parts = []
+        for one in wanted:
+            field = self._fields[one.field]
+            for segment, start, stop in one.spans:
+                rows = field.segments[segment].rows[start:stop] + np.int64(self._bases[segment])
+                tf = field.segments[segment].counts[start:stop]
+                norm = norms[field.number][field.codes[rows]]
+                parts.append((rows, gains(one.weight, tf, norm, granule)))
+        scores = summed(parts, self.n_rows)
+        rows = np.flatnonzero((scores > 0) & kept)
+        return best_rows(rows, scores[rows], k)
+
+    def _search_compiled(
+        self,
+        kernels: ModuleType,
+        wanted: Sequence[_Wanted],
+        view: LexicalView,
+        constants: Bm25,
+        k: int,
+        kept: BoolArray,
+        restricted: bool,
+    ) -> tuple[IntArray, FloatArray]:
+        granule = _granule(wanted)
+        norms = _padded(self._norms(view, constants))
+        scale = np.ones(_MOST_FIELDS)
+        for name, field in self._fields.items():
+            scale[field.number] = scale_for(view.mean_lengths[name], field.mean)
+        by_segment: dict[int, tuple[list[tuple[int, int, int]], list[float]]] = {}
+        for name, _, weight, spans in wanted:
+            number = self._fields[name].number
+            for segment, start, stop in spans:
+                keys, list_weights = by_segment.setdefault(segment, ([], []))
+                keys.append((number, start, stop))
+                list_weights.append(weight)
+        found: list[IntArray] = []
+        scores: list[FloatArray] = []
+        least, most = np.float32(0), min(k, self.n_rows)
+        for segment, (keys, list_weights) in by_segment.items():
+            base = self._bases[segment]
+            size = self._bases[segment + 1] - base
+            blocks = self._blocks_of(constants)[segment]
+            slots, tables = blocks.slots(kernels, keys)
+            rows, values, least = kernels.search(
+                *self._arrays[segment],
+                norms,
+                *tables,
+                np.array(slots, np.int64),
+                np.array(list_weights),
+                scale,
+                blocks.bits,
+                size,
+                kept[base : base + size],
+                restricted,
+                granule,
+                most,
+                least,
+            )
+            found.append(rows + base)
+            scores.append(values)
+        if len(found) == 1:
+            return best_rows(found[0], scores[0], k)
+        return best_rows(np.concatenate(found), np.concatenate(scores), k)
+
+    def scores(
+        self,
+        terms: Mapping[str, Sequence[str]],
+        weights: Mapping[str, float],
+        view: LexicalView,
+        constants: Bm25,
+        rows: IntArray,
+    ) -> RowScores:
+        """Score given rows (R,) as :meth:`search` does, field by field too; rows that the view does not allow get 0."""
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        wanted = self._wanted(terms, weights, view)
+        granule = _granule([one for one in wanted if one.weight > 0])
+        norms = self._norms(view, constants)
+        kernels = self._kernels()
+        names = list(self._fields)
+        sums = np.zeros((len(names) + 1, len(rows)))
+        for one in wanted:
+            field = self._fields[one.field]
+            for segment, start, stop in one.spans:
+                postings, base = field.segments[segment], self._bases[segment]
+                listed, counts = postings.rows[start:stop], postings.counts[start:stop]
+                if kernels is not None:
+                    kernels.score_rows(
+                        listed,
+                        counts,
+                        field.codes,
+                        norms[field.number],
+                        rows,
+                        base,
+                        one.own,
+                        one.weight,
+                        granule,
+                        sums[field.number],
+                        sums[-1],
+                    )
+                    continue
+                here, places = places_in(listed, rows - base)
+                norm = norms[field.number][field.codes[rows[here]]]
+                sums[field.number, here] += gains(one.own, counts[places], norm, _GRANULE)
+                if one.weight > 0:
+                    sums[-1, here] += gains(one.weight, counts[places], norm, granule)
+        sums[:, ~view.rows[rows]] = 0
+        rounded = sums.astype(np.float32)
+        return RowScores(
+            rounded[-1],
+            {
+                name: rounded[names.index(name)] if name in names else np.zeros_like(rounded[-1])
+                for name in weights
+            },
+        )
+
+    def frequencies(self, field: str, terms: Sequence[str], view: LexicalView) -> dict[str, int]:
+        """In how many rows of a view each term stands; 0 in a field that the index has not."""
+        if field not in self._fields:
+            return dict.fromkeys(terms, 0)
+        known = self._vocabulary.seen(field, terms, view)
+        return {term: known[term].frequency for term in terms}
+
+    def rows_with(self, field: str, terms: Sequence[str]) -> IntArray:
+        """Rows (R,) int64, ascending, that hold all of some terms, in any view; all rows when there are no terms."""
+        if not terms:
+            return np.arange(self.n_rows, dtype=np.int64)
+        if field not in self._fields:
+            return np.empty(0, np.int64)
+        every = list(self._vocabulary.located(field, list(dict.fromkeys(terms))).values())
+        segments = self._fields[field].segments
+        parts = []
+        for segment in range(len(segments)):
+            spans = [(b - a, a, b) for spans in every for s, a, b in spans if s == segment]
+            if len(spans) < len(every):
+                continue
+            lists = [segments[segment].rows[a:b] for _, a, b in sorted(spans)]
+            rows = lists[0].astype(np.int64)
+            for other in lists[1:]:
+                rows = rows[places_in(other, rows)[0]]
+            parts.append(rows + self._bases[segment])
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def _wanted(
+        self,
+        terms: Mapping[str, Sequence[str]],
+        weights: Mapping[str, float],
+        view: LexicalView,
+    ) -> list[_Wanted]:
+        """The terms of a question that rows of the view hold, in the question's order."""
+        wanted = []
+        for name, field_weight in weights.items():
+            if not (0 <= field_weight < math.inf):
+                raise ValueError(f"weight of field {name!r}: {field_weight}")
+            repeats = Counter(terms.get(name, ()))
+            if not repeats or name not in self._fields:
+                continue
+            known = self._vocabulary.seen(name, list(repeats), view)
+            for term, times in repeats.items():
+                frequency, rarity, spans = known[term]
+                if frequency:
+                    own = times * rarity
+                    wanted.append(_Wanted(name, own, field_weight * own, spans))
+        return wanted
+
+    def _norms(self, view: LexicalView, constants: Bm25) -> tuple[NDArray[np.float64], ...]:
+        """By field, the formula's ``k1 * (1 - b + b * len / avglen)`` for each distinct length (C,)."""
+        found = view.norms.get(constants)
+        if found is None:
+            fields = self._fields.items()
+            found = tuple(
+                norms_of(f.table, view.mean_lengths[name], constants) for name, f in fields
+            )
+            if len(view.norms) >= _MOST_CONSTANTS:
+                view.norms.clear()
+            view.norms[constants] = found
+        return found
+
+    def _blocks_of(self, constants: Bm25) -> tuple[Blocks, ...]:
+        with self._lock:
+            if constants not in self._blocks:
+                fields = list(self._fields.values())
+                norms = [norms_of(field.table, field.mean, constants) for field in fields]
+                if len(self._blocks) >= _MOST_CONSTANTS:
+                    self._blocks.clear()
+                self._blocks[constants] = tuple(
+                    Blocks(
+                        [field.segments[segment] for field in fields],
+                        [field.codes[span] for field in fields],
+                        norms,
+                    )
+                    for segment, span in enumerate(self._segment_slices())
+                )
+            return self._blocks[constants]
+
+
+def _padded(arrays: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    """One place per field that the kernels know of."""
+    found = list(arrays)
+    return (*found, *(found[:1] * (_MOST_FIELDS - len(found))))
+
+
+def _granule(wanted: Sequence[_Wanted]) -> float:
+    """What gains are multiples of: so fine that the sum of the weights still has all its bits in a float64."""
+    _, exponent = math.frexp(sum(one.weight for one in wanted))
+    return math.ldexp(_GRANULE, max(0, exponent - 19))

@@ -1,0 +1,403 @@
+"""Compiled kernels of the lexical search; :mod:`ragjp.index.lexical` launches them and says what they mean.
+
+A *list* is the postings of one term of one field in one segment. A segment of n rows is cut into W = ceil(n / 2**bits) *blocks* of
+2**bits rows; for every list that a query has met there is a *slot* of two small tables::
+
+    starts (S, W + 1) int32    where each block begins in the list, from the list's own beginning
+    peaks  (S, W) float32      upper bound of tf / (tf + norm) of the list's postings in each block
+
+With them :func:`search` is an exact MaxScore by blocks: in each block, lists whose peaks together cannot reach the k-th best score
+so far only add to rows that other lists have found, and a block whose peaks together cannot reach it is not looked at.
+
+Every gain is rounded to a multiple of ``granule`` (a power of two), small enough that no sum of them rounds: sums do not depend on the order
+of terms, rows, blocks or segments, and the NumPy path gives the same bits.
+
+Rows and counts have been checked when a list was first met (:func:`ragjp.index.postings.rows_fault`), so no index here leaves its array.
+Unsigned numbers index because numba then leaves out its test for negative ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+from ragjp.index.lexical_list_kernels import (
+    CODES,
+    COUNTS,
+    NORMS,
+    ROWS,
+    SEEN,
+    count,
+    gain_of,
+    measure,
+    score_rows,
+)
+
+__all__ = ["count", "measure", "score_rows", "search"]
+
+#: A search's tuples of arrays have one place per field; unused places repeat the first.
+MOST_FIELDS = 4
+
+_U = np.uint64
+#: A float64 below ``x * _BELOW`` is below the float32 ``x`` after rounding too.
+_BELOW = 1.0 - 2.0**-23
+
+_SEARCH = types.Tuple((types.int64[::1], types.float32[::1], types.float32))(
+    types.UniTuple(ROWS, MOST_FIELDS),
+    types.UniTuple(COUNTS, MOST_FIELDS),
+    types.UniTuple(CODES, MOST_FIELDS),
+    types.UniTuple(NORMS, MOST_FIELDS),
+    types.int64[:, ::1],
+    types.int32[:, ::1],
+    types.float32[:, ::1],
+    types.int64[::1],
+    types.float64[::1],
+    types.float64[::1],
+    types.int64,
+    types.int64,
+    SEEN,
+    types.boolean,
+    types.float64,
+    types.int64,
+    types.float32,
+)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _replace_least(heap: NDArray[Any], value: float) -> None:
+    """Put a value in place of the least of a heap (k,) whose root is its least."""
+    size = len(heap)
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _order(bounds: NDArray[Any]) -> NDArray[Any]:
+    """Places of bounds (L,), greatest first."""
+    order = np.empty(len(bounds), np.int64)
+    for i in range(len(bounds)):
+        place = i
+        while place > 0 and bounds[order[place - 1]] < bounds[i]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = i
+    return order
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _drop(rows: NDArray[Any], scores: NDArray[Any], n: int, least: float) -> int:
+    """Move rows whose scores are not below ``least`` to the front; how many there are."""
+    kept = 0
+    for i in range(n):
+        if scores[i] >= least:
+            rows[kept] = rows[i]
+            scores[kept] = scores[i]
+            kept += 1
+    return kept
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _add(
+    rows: NDArray[Any],
+    counts: NDArray[Any],
+    codes: NDArray[Any],
+    norms: NDArray[Any],
+    start: int,
+    stop: int,
+    first: int,
+    weight: float,
+    granule: float,
+    scores: NDArray[Any],
+) -> None:
+    """Add what a run of postings gives to the scores of a block that begins at row ``first``."""
+    for p in range(_U(start), _U(stop)):
+        row = _U(np.uint32(rows[p]))
+        scores[row - _U(first)] += gain_of(
+            weight, np.float64(counts[p]), norms[_U(codes[row])], granule
+        )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _add_noting(
+    rows: NDArray[Any],
+    counts: NDArray[Any],
+    codes: NDArray[Any],
+    norms: NDArray[Any],
+    start: int,
+    stop: int,
+    first: int,
+    weight: float,
+    granule: float,
+    scores: NDArray[Any],
+    found: NDArray[Any],
+    n_found: np.uint64,
+) -> np.uint64:
+    """Do as :func:`_add`, and note the places that had no score before; how many are noted now."""
+    for p in range(_U(start), _U(stop)):
+        row = _U(np.uint32(rows[p]))
+        place = row - _U(first)
+        before = scores[place]
+        found[n_found] = place
+        n_found += _U(before == 0.0)
+        scores[place] = before + gain_of(
+            weight, np.float64(counts[p]), norms[_U(codes[row])], granule
+        )
+    return n_found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _widened(array: NDArray[Any], n: int, room: int) -> NDArray[Any]:
+    """Copy the first n entries into an array of ``room`` entries."""
+    wider = np.empty(room, array.dtype)
+    wider[:n] = array[:n]
+    return wider
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _note_best(
+    scores: NDArray[Any],
+    found: NDArray[Any],
+    n_found: int,
+    first: int,
+    heap: NDArray[Any],
+    least: float,
+    best_rows: NDArray[Any],
+    best: NDArray[Any],
+    n_best: int,
+) -> tuple[int, float]:
+    """Note rows that may be among the best; how many are noted now, and the k-th best score."""
+    for i in range(n_found):
+        place = _U(found[i])
+        score = np.float32(scores[place])
+        if score >= least:
+            best_rows[n_best] = first + np.int64(place)
+            best[n_best] = score
+            n_best += 1
+            if score > heap[0]:
+                _replace_least(heap, score)
+                least = max(least, heap[0])
+    return n_best, least
+
+
+@njit(_SEARCH, nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def search(  # noqa: C901
+    rows: tuple[NDArray[Any], ...],
+    counts: tuple[NDArray[Any], ...],
+    codes: tuple[NDArray[Any], ...],
+    norms: tuple[NDArray[Any], ...],
+    lists: NDArray[Any],
+    starts: NDArray[Any],
+    peaks: NDArray[Any],
+    slots: NDArray[Any],
+    weights: NDArray[Any],
+    scale: NDArray[Any],
+    bits: int,
+    n_rows: int,
+    kept: NDArray[Any],
+    restricted: bool,
+    granule: float,
+    k: int,
+    least: float,
+) -> tuple[NDArray[Any], NDArray[Any], float]:
+    """Find the rows of one segment whose score is among the k best, ties with the k-th included.
+
+    Parameters
+    ----------
+    rows, counts, codes, norms
+        Of each field: postings (P,), length codes of the segment's rows (n,), and the view's norm of each code.
+    lists
+        (S, 3) int64: field, first and last + 1 posting of the list in each slot.
+    starts, peaks
+        (S, W + 1), (S, W), see the module.
+    slots, weights
+        (L,) the query's lists and their weights (field weight times repeats times idf).
+    scale
+        (4,) by what the view's mean length may raise the peaks of each field.
+    kept
+        (n,) rows that may come back; not read unless ``restricted``.
+    least
+        Scores below are not wanted: the k-th best of other segments, or 0.
+
+    Returns
+    -------
+    rows (M,) of the segment, their scores (M,), unordered, and the k-th best score if there were k, else ``least``.
+    """
+    n_lists = len(slots)
+    size = 1 << bits
+    magic = 1.5 * 2.0**52 * granule
+    bounds = np.empty(n_lists)
+    for i in range(n_lists):
+        bounds[i] = weights[i] * scale[lists[slots[i], 0]]
+    order = _order(bounds)
+    scores = np.zeros(size)
+    found = np.empty(size + 1, np.int32)
+    heap = np.zeros(k, np.float32)
+    suffix = np.zeros(n_lists + 1)
+    best_rows = np.empty(2 * (k + size), np.int64)
+    best = np.empty(2 * (k + size), np.float32)
+    n_best = 0
+    limit = least * _BELOW
+    for block in range(peaks.shape[1]):
+        total = n_lists * granule
+        suffix[n_lists] = total
+        any_here = False
+        for i in range(n_lists - 1, -1, -1):
+            peak = peaks[slots[order[i]], block]
+            if peak > 0:
+                any_here = True
+                total += bounds[order[i]] * peak
+            suffix[i] = total
+        if not any_here or total < limit:
+            continue
+        essential = n_lists
+        while suffix[essential - 1] < limit:
+            essential -= 1
+        first = block << bits
+        width = min(size, n_rows - first)
+        n_postings = 0
+        for i in range(essential):
+            slot = slots[order[i]]
+            n_postings += starts[slot, block + 1] - starts[slot, block]
+        if n_postings == 0:
+            continue
+        # Rows found so far: noted as they are met when they are few, gathered from the whole block when not.
+        few = 3 * n_postings < width
+        n_found = _U(0)
+        for i in range(essential):
+            slot = slots[order[i]]
+            start, stop = starts[slot, block], starts[slot, block + 1]
+            if start == stop:
+                continue
+            field = lists[slot, 0]
+            weight = weights[order[i]]
+            of_rows, of_counts, of_codes, of_norms = (
+                rows[field],
+                counts[field],
+                codes[field],
+                norms[field],
+            )
+            begin = lists[slot, 1]
+            if few:
+                n_found = _add_noting(
+                    of_rows,
+                    of_counts,
+                    of_codes,
+                    of_norms,
+                    begin + start,
+                    begin + stop,
+                    first,
+                    weight,
+                    granule,
+                    scores,
+                    found,
+                    n_found,
+                )
+            else:
+                _add(
+                    of_rows,
+                    of_counts,
+                    of_codes,
+                    of_norms,
+                    begin + start,
+                    begin + stop,
+                    first,
+                    weight,
+                    granule,
+                    scores,
+                )
+        n_kept = _U(0)
+        bar = max(limit - suffix[essential], granule)
+        if few:
+            for i in range(n_found):
+                place = _U(found[i])
+                found[n_kept] = place
+                n_kept += _U(scores[place] >= bar and (not restricted or kept[_U(first) + place]))
+        else:
+            for place in range(_U(width)):
+                found[n_kept] = place
+                n_kept += _U(scores[place] >= bar)
+            if restricted:
+                n_found = n_kept
+                n_kept = _U(0)
+                for i in range(n_found):
+                    place = _U(found[i])
+                    found[n_kept] = place
+                    n_kept += _U(kept[_U(first) + place])
+        for i in range(essential, n_lists):
+            slot = slots[order[i]]
+            start, stop = starts[slot, block], starts[slot, block + 1]
+            if start == stop:
+                continue
+            if i > essential:
+                bar = limit - suffix[i]
+                n_found = n_kept
+                n_kept = _U(0)
+                for q in range(n_found):
+                    place = _U(found[q])
+                    found[n_kept] = place
+                    n_kept += _U(scores[place] >= bar)
+            if n_kept == _U(0):
+                break
+            field = lists[slot, 0]
+            weight = weights[order[i]]
+            of_rows, of_counts, of_codes, of_norms = (
+                rows[field],
+                counts[field],
+                codes[field],
+                norms[field],
+            )
+            begin = lists[slot, 1]
+            if _U(8) * n_kept < _U(stop - start):
+                for q in range(n_kept):
+                    place = _U(found[q])
+                    row = place + _U(first)
+                    low, high = _U(begin + start), _U(begin + stop)
+                    while low < high:
+                        middle = (low + high) >> _U(1)
+                        if _U(np.uint32(of_rows[middle])) < row:
+                            low = middle + _U(1)
+                        else:
+                            high = middle
+                    if low < _U(begin + stop) and _U(np.uint32(of_rows[low])) == row:
+                        tf = np.float64(of_counts[low])
+                        gain = weight * (tf / (tf + of_norms[_U(of_codes[row])]))
+                        scores[place] += max((gain + magic) - magic, granule)
+            else:
+                _add(
+                    of_rows,
+                    of_counts,
+                    of_codes,
+                    of_norms,
+                    begin + start,
+                    begin + stop,
+                    first,
+                    weight,
+                    granule,
+                    scores,
+                )
+        if n_best + np.int64(n_kept) > len(best):
+            n_best = _drop(best_rows, best, n_best, least)
+            room = 2 * (n_best + size)
+            if room > len(best):
+                best_rows = _widened(best_rows, n_best, room)
+                best = _widened(best, n_best, room)
+        n_best, least = _note_best(
+            scores, found, n_kept, first, heap, least, best_rows, best, n_best
+        )
+        limit = least * _BELOW
+        scores[:width] = 0.0
+    n_best = _drop(best_rows, best, n_best, least)
+    return best_rows[:n_best].copy(), best[:n_best].copy(), least

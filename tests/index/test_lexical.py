@@ -1,0 +1,406 @@
+"""The lexical index: compiled and NumPy paths against the formula, views, segments, masks, damage."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ragjp import compiled
+from ragjp.errors import IndexCorrupt
+from ragjp.index import lexical_blocks
+from ragjp.index.lexical import LexicalIndex
+from ragjp.index.lexical_cpu import Bm25, bm25_reference
+from ragjp.index.lexical_terms import KERNELS
+from ragjp.index.postings import (
+    Postings,
+    build_postings,
+    merge_postings,
+    posting_fault,
+    postings_from_arrays,
+    postings_from_ids,
+)
+
+Rows = Sequence[Mapping[str, Sequence[str]]]
+
+WORDS = st.sampled_from(["休暇", "有給", "出張", "旅費", "経費", "申請", "a", "b"])
+ROW = st.fixed_dictionaries(
+    {"lemma": st.lists(WORDS, max_size=12), "bigram": st.lists(WORDS, max_size=6)}
+)
+ROWS = st.lists(ROW, min_size=1, max_size=24)
+QUESTION = st.fixed_dictionaries(
+    {"lemma": st.lists(WORDS, max_size=6), "bigram": st.lists(WORDS, max_size=4)}
+)
+WEIGHTS = {"lemma": 0.8, "bigram": 0.2}
+
+
+@pytest.fixture(autouse=True, params=["compiled", "numpy"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test runs on both paths; small blocks, so that small indexes have many of them."""
+    if request.param == "numpy":
+        monkeypatch.setattr(compiled, "ready", lambda module: None)
+    elif compiled.load(KERNELS) is None:
+        pytest.skip(compiled.why_not())
+    monkeypatch.setattr(lexical_blocks, "bits_for", lambda n_rows: 2)
+    return str(request.param)
+
+
+def index_of(rows: Rows, cuts: Sequence[int] = ()) -> LexicalIndex:
+    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    parts = [rows[a:b] for a, b in pairwise(edges) if a < b]
+    fields = {
+        name: [build_postings([row[name] for row in part]) for part in parts] for name in WEIGHTS
+    }
+    return LexicalIndex(fields, len(rows))
+
+
+def reference(
+    rows: Rows, question: Mapping[str, Sequence[str]], allowed: NDArray[Any], constants: Bm25
+) -> NDArray[np.float64]:
+    """The weighted sum of the fields, over plain lists."""
+    total = np.zeros(len(rows))
+    for name, weight in WEIGHTS.items():
+        field = [row[name] for row in rows]
+        total += weight * np.array(bm25_reference(field, question[name], list(allowed), constants))
+    return total
+
+
+@settings(deadline=None)
+@given(ROWS, QUESTION, st.lists(st.integers(0, 24), max_size=3), st.integers(1, 8), st.randoms())
+def test_the_best_rows_of_any_view_are_those_of_the_formula(
+    rows: Rows,
+    question: Mapping[str, Sequence[str]],
+    cuts: Sequence[int],
+    k: int,
+    random: Random,
+) -> None:
+    """Guards the pruning, the statistics of a view, the numbering over segments, masks and ties."""
+    allowed = np.array([random.random() < 0.7 for _ in rows])
+    mask = np.array([random.random() < 0.8 for _ in rows]) if random.random() < 0.5 else None
+    constants = Bm25(0.9, 0.4)
+    index = index_of(rows, cuts)
+    expected = reference(rows, question, allowed, constants)
+    found, scores = index.search(question, WEIGHTS, index.view(allowed), constants, k, mask)
+    assert scores.dtype == np.float32
+    may_come = np.flatnonzero((expected > 0) & (True if mask is None else mask))
+    assert len(found) >= min(k, len(may_come))
+    np.testing.assert_allclose(scores, expected[found], rtol=1e-6)
+    assert (np.diff(scores) <= 0).all()
+    assert set(found) <= set(may_come.tolist())
+    left_out = np.setdiff1d(may_come, found)
+    if len(left_out):
+        assert expected[left_out].max() < scores.min() * (1 + 1e-6)
+        # All that tie with the k-th are there: what is left out is below it for good.
+        own = index.scores(question, WEIGHTS, index.view(allowed), constants, left_out)
+        assert own.total.max() < scores.min()
+
+
+@settings(deadline=None)
+@given(ROWS, QUESTION, st.lists(st.integers(0, 24), max_size=3), st.integers(1, 8), st.randoms())
+def test_both_paths_and_any_cutting_give_the_same_bits(
+    rows: Rows,
+    question: Mapping[str, Sequence[str]],
+    cuts: Sequence[int],
+    k: int,
+    random: Random,
+) -> None:
+    """Guards results that depend on which path answered, or on how often the index was updated."""
+    allowed = np.array([random.random() < 0.7 for _ in rows])
+    results = []
+    for index in (index_of(rows), index_of(rows, cuts)):
+        view = index.view(allowed)
+        results.append(index.search(question, WEIGHTS, view, Bm25(), k))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compiled, "ready", lambda module: None)
+            results.append(index.search(question, WEIGHTS, view, Bm25(), k))
+    for found, scores in results[1:]:
+        np.testing.assert_array_equal(found, results[0][0])
+        np.testing.assert_array_equal(scores, results[0][1])
+
+
+@settings(deadline=None)
+@given(ROWS, QUESTION, st.integers(0, 24), st.integers(1, 8), st.randoms())
+def test_a_view_answers_as_an_index_of_the_visible_rows_alone(
+    rows: Rows, question: Mapping[str, Sequence[str]], cut: int, k: int, random: Random
+) -> None:
+    """Non-interference: what somebody may not see changes neither order nor any bit of a score."""
+    allowed = np.array([random.random() < 0.4 for _ in rows])
+    whole = index_of(rows, [cut])
+    alone = index_of([row for row, seen in zip(rows, allowed, strict=True) if seen])
+    found, scores = whole.search(question, WEIGHTS, whole.view(allowed), Bm25(), k)
+    everything = np.ones(int(allowed.sum()), dtype=bool)
+    expected, expected_scores = alone.search(question, WEIGHTS, alone.view(everything), Bm25(), k)
+    np.testing.assert_array_equal(found, np.flatnonzero(allowed)[expected])
+    np.testing.assert_array_equal(scores, expected_scores)
+
+
+@settings(deadline=None)
+@given(ROWS, QUESTION, st.integers(0, 24), st.randoms())
+def test_scores_of_given_rows_are_those_of_the_search(
+    rows: Rows, question: Mapping[str, Sequence[str]], cut: int, random: Random
+) -> None:
+    """Guards a dense candidate that is scored otherwise than the same row found by words."""
+    allowed = np.array([random.random() < 0.7 for _ in rows])
+    index = index_of(rows, [cut])
+    view = index.view(allowed)
+    found, scores = index.search(question, WEIGHTS, view, Bm25(), len(rows))
+    every = np.array(random.sample(range(len(rows)), len(rows)), dtype=np.int64)
+    own = index.scores(question, WEIGHTS, view, Bm25(), every)
+    expected = np.zeros(len(rows), dtype=np.float32)
+    expected[found] = scores
+    np.testing.assert_array_equal(own.total, expected[every])
+    for name in WEIGHTS:
+        alone = bm25_reference([row[name] for row in rows], question[name], list(allowed), Bm25())
+        np.testing.assert_allclose(own.fields[name], np.array(alone)[every], rtol=1e-6)
+
+
+@given(ROWS, st.lists(WORDS, min_size=1, max_size=3), st.integers(0, 24))
+def test_rows_with_all_terms(rows: Rows, terms: Sequence[str], cut: int) -> None:
+    """Guards phrases and exclusions against rows of another segment, and against rows with some of the terms."""
+    found = index_of(rows, [cut]).rows_with("lemma", terms)
+    assert found.tolist() == [n for n, row in enumerate(rows) if set(terms) <= set(row["lemma"])]
+
+
+def test_many_tied_rows_all_come_back() -> None:
+    """Guards the room for results: a thousand copies of one page tie, and the caller orders them."""
+    rows = [{"lemma": ["規程", "別表"], "bigram": []}] * 1000
+    index = index_of(rows, [300])
+    view = index.view(np.ones(1000, dtype=bool))
+    found, scores = index.search({"lemma": ["規程"]}, WEIGHTS, view, Bm25(), 3)
+    assert found.tolist() == list(range(1000))
+    assert len(set(scores.tolist())) == 1
+
+
+def test_a_view_with_longer_rows_loses_nothing_to_the_pruning() -> None:
+    """Bounds are taken over all rows; where the visible ones are longer than most, scores rise above unscaled bounds."""
+    rng = np.random.default_rng(3)
+    rows: list[dict[str, list[str]]] = []
+    for number in range(400):
+        size = 200 if number % 4 == 0 else 3
+        words = rng.choice([f"語{n}" for n in range(40)], size=size).tolist()
+        rows.append({"lemma": words, "bigram": words[:2]})
+    index = index_of(rows, [350])
+    allowed = np.arange(400) % 4 == 0
+    question = {"lemma": ["語1", "語2", "語3", "語4"], "bigram": ["語1"]}
+    expected = reference(rows, question, allowed, Bm25())
+    found, _ = index.search(question, WEIGHTS, index.view(allowed), Bm25(), 5)
+    best = np.sort(expected)[::-1]
+    np.testing.assert_allclose(expected[found[:5]], best[:5], rtol=1e-6)
+
+
+def test_changed_constants_and_full_tables_change_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Guards bounds kept for other constants, and tables of bounds that start anew when they are full."""
+    monkeypatch.setattr(lexical_blocks, "_MOST_BYTES", 0)
+    rng = np.random.default_rng(5)
+    words = [f"語{n}" for n in range(600)]
+    rows = [
+        {"lemma": rng.choice(words, size=30).tolist(), "bigram": rng.choice(words, 5).tolist()}
+        for _ in range(120)
+    ]
+    index = index_of(rows)
+    allowed = np.ones(len(rows), dtype=bool)
+    view = index.view(allowed)
+    for round_ in range(12):
+        constants = Bm25(0.2 + round_ / 4, round_ / 12)
+        question = {
+            "lemma": rng.choice(words, 150).tolist(),
+            "bigram": rng.choice(words, 9).tolist(),
+        }
+        found, scores = index.search(question, WEIGHTS, view, constants, 4)
+        expected = reference(rows, question, allowed, constants)
+        np.testing.assert_allclose(scores, np.sort(expected)[::-1][: len(found)], rtol=1e-6)
+
+
+def test_frequencies_are_those_of_the_view() -> None:
+    rows = [{"lemma": words, "bigram": []} for words in (["a", "b"], ["a"], ["a", "a"], ["b"])]
+    index = index_of(rows, [2])
+    view = index.view(np.array([True, False, True, True]))
+    assert index.frequencies("lemma", ["a", "b", "無い語"], view) == {"a": 2, "b": 2, "無い語": 0}
+    assert index.frequencies("surface", ["a"], view) == {"a": 0}
+
+
+def test_nothing_to_find() -> None:
+    """Guards empty questions, empty views, empty indexes, fields of weight 0 and words that nobody wrote."""
+    index = index_of([{"lemma": ["a"], "bigram": ["b"]}])
+    everything, nothing = index.view(np.array([True])), index.view(np.array([False]))
+    for question, weights, view in (
+        ({}, WEIGHTS, everything),
+        ({"lemma": ["無い語"]}, WEIGHTS, everything),
+        ({"lemma": ["a"]}, {"lemma": 0.0}, everything),
+        ({"surface": ["a"]}, {"surface": 1.0}, everything),
+        ({"lemma": ["a"]}, WEIGHTS, nothing),
+    ):
+        found, scores = index.search(question, weights, view, Bm25(), 10)
+        assert len(found) == len(scores) == 0
+    empty = LexicalIndex({"lemma": []}, 0)
+    assert not len(
+        empty.search({"lemma": ["a"]}, WEIGHTS, empty.view(np.ones(0, bool)), Bm25(), 1)[0]
+    )
+
+
+@given(ROWS, st.integers(0, 24), st.randoms())
+def test_postings_by_any_way_are_sound_and_equal(rows: Rows, cut: int, random: Random) -> None:
+    """Guards the merge and the builder from numbers: renumbered rows, dropped words, sums."""
+    field = [row["lemma"] for row in rows]
+    keep = np.array([random.random() < 0.7 for _ in rows])
+    cut = min(cut, len(rows))
+    merged = merge_postings(
+        [
+            (build_postings(field[:cut]), np.flatnonzero(keep[:cut])),
+            (build_postings(field[cut:]), np.flatnonzero(keep[cut:])),
+        ]
+    )
+    kept = [row for row, alive in zip(field, keep, strict=True) if alive]
+    vocabulary = sorted({word for row in field for word in row})
+    ids = np.array([vocabulary.index(word) for row in kept for word in row], dtype=np.int32)
+    numbered = postings_from_ids(
+        vocabulary, ids, np.array([len(row) for row in kept], dtype=np.int64)
+    )
+    fresh = build_postings(kept).arrays("f")
+    for other in (merged, numbered):
+        assert posting_fault(other) == ""
+        for name, array in other.arrays("f").items():
+            np.testing.assert_array_equal(array, fresh[name], err_msg=name)
+            assert array.dtype == fresh[name].dtype
+
+
+def _damage(
+    postings: Postings, name: str, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    arrays = postings.arrays("f")
+    arrays[f"f.{name}"] = change(arrays[f"f.{name}"].copy())
+    return arrays
+
+
+def _put(place: int, value: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def change(array: NDArray[Any]) -> NDArray[Any]:
+        array[place] = value
+        return array
+
+    return change
+
+
+DAMAGED: dict[str, tuple[str, Callable[[NDArray[Any]], NDArray[Any]]]] = {
+    "offset descends": ("offsets", _put(1, 99)),
+    "offsets begin late": ("offsets", _put(0, 1)),
+    "offsets end early": ("offsets", lambda a: np.append(a[:-1], a[-1] - 1)),
+    "no offsets": ("offsets", lambda a: a[:0]),
+    "hashes out of order": ("hashes", lambda a: a[::-1].copy()),
+    "spelling ends descend": ("ends", _put(0, -1)),
+    "spellings cut": ("spellings", lambda a: a[:-1]),
+    "rows cut": ("rows", lambda a: a[:-1]),
+    "counts cut": ("counts", lambda a: a[:-1]),
+    "wrong type": ("rows", lambda a: a.astype(np.int64)),
+    "wrong shape": ("counts", lambda a: a[:, None]),
+    "other byte order": ("offsets", lambda a: a.astype(">i8")),
+    "length below 0": ("lengths", _put(0, -1)),
+}  # fmt: skip
+ROW_DAMAGE = {
+    "row outside": ("rows", _put(-1, 9)),
+    "row below 0": ("rows", _put(0, -1)),
+    "row far outside": ("rows", _put(-1, 2**31 - 1)),
+    "count of 0": ("counts", _put(0, 0)),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_arrays_are_refused_at_open(case: str) -> None:
+    """Guards against reading out of bounds in a kernel, or answering from a broken table."""
+    with pytest.raises(IndexCorrupt):
+        postings_from_arrays(_damage(build_postings([["a", "b"], ["a"]]), *DAMAGED[case]), "f")
+
+
+def test_a_missing_array_is_refused_at_open() -> None:
+    arrays = build_postings([["a"]]).arrays("f")
+    del arrays["f.rows"]
+    with pytest.raises(IndexCorrupt, match=r"f\.rows"):
+        postings_from_arrays(arrays, "f")
+
+
+@pytest.mark.parametrize("case", ROW_DAMAGE)
+def test_damaged_rows_are_refused_when_a_question_meets_them(case: str) -> None:
+    arrays = _damage(build_postings([["a"], ["a"]]), *ROW_DAMAGE[case])
+    postings = postings_from_arrays(arrays, "f")
+    assert posting_fault(postings)
+    index = LexicalIndex({"f": [postings]}, 2)
+    view = index.view(np.ones(2, dtype=bool))
+    for ask in (
+        lambda: index.search({"f": ["a"]}, {"f": 1.0}, view, Bm25(), 3),
+        lambda: index.scores({"f": ["a"]}, {"f": 1.0}, view, Bm25(), np.array([0])),
+        lambda: index.frequencies("f", ["a"], view),
+        lambda: index.rows_with("f", ["a"]),
+    ):
+        with pytest.raises(IndexCorrupt):
+            ask()
+
+
+def test_fields_of_other_sizes_are_refused() -> None:
+    fields = {"a": [build_postings([["x"]])], "b": [build_postings([["x"], ["y"]])]}
+    with pytest.raises(IndexCorrupt):
+        LexicalIndex(fields, 2)
+
+
+def test_rankings_equal_bm25s() -> None:
+    """An outside implementation of the same formula gives the same rankings and scores."""
+    bm25s = pytest.importorskip("bm25s", reason="bm25s is not installed")
+    rng = np.random.default_rng(7)
+    vocabulary = [f"語{number}" for number in range(300)]
+    chances = 1 / np.arange(1, 301)
+    rows = [
+        [
+            str(word)
+            for word in rng.choice(vocabulary, size=rng.integers(3, 60), p=chances / chances.sum())
+        ]
+        for _ in range(700)
+    ]
+    questions = [[str(w) for w in rng.choice(vocabulary, size=6, replace=False)] for _ in range(30)]
+    _compare_with(bm25s, rows, questions, Bm25(1.2, 0.6))
+
+
+def _compare_with(
+    bm25s: Any, rows: list[list[str]], questions: list[list[str]], constants: Bm25
+) -> None:
+    theirs = bm25s.BM25(k1=constants.k1, b=constants.b, method="lucene")
+    theirs.index(rows, show_progress=False)
+    index = LexicalIndex({"f": [build_postings(rows)]}, len(rows))
+    view = index.view(np.ones(len(rows), dtype=bool))
+    compared = 0
+    for question in questions:
+        known = list(dict.fromkeys(word for word in question if word in theirs.vocab_dict))
+        if not known:
+            continue
+        expected = theirs.get_scores(known)
+        found, scores = index.search({"f": known}, {"f": 1.0}, view, constants, 20)
+        np.testing.assert_allclose(scores, expected[found], rtol=1e-5)
+        np.testing.assert_allclose(
+            scores[:20], np.sort(expected)[::-1][: len(scores[:20])], rtol=1e-5
+        )
+        compared += len(found)
+    assert compared > 20
+
+
+@pytest.mark.data
+def test_rankings_equal_bm25s_on_japanese_passages() -> None:
+    bm25s = pytest.importorskip("bm25s", reason="bm25s is not installed")
+    folder = Path(os.environ.get("RAGJP_DATA", "../shared/data")) / "jsquad"
+    if not (folder / "corpus.jsonl").is_file():
+        pytest.skip(f"no jsquad in {folder}")
+    from ragjp.japanese.terms import Analyzer
+
+    analyzer = Analyzer()
+    lines = (folder / "corpus.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in lines[:400]]
+    rows = [analyzer.terms(text)["lemma"] for text in texts]
+    _compare_with(bm25s, rows, [row[:9] for row in rows[::20]], Bm25(0.8, 0.75))
