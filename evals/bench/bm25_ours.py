@@ -12,11 +12,14 @@ import numpy as np
 
 from evals.bench.bm25_peers import K1, B
 from evals.bench.timing import settle
-from ragjp.index.lexical_cpu import Bm25, FieldStatistics, bm25_scores, field_statistics
+from ragjp.index.lexical import LexicalIndex
+from ragjp.index.lexical_cpu import Bm25
+from ragjp.index.lexical_terms import LexicalView
 from ragjp.index.postings import Postings
 from ragjp.index.reader import Snapshot
-from ragjp.retrieval.candidates import _best_rows
 from ragjp.types import BoolArray
+
+FIELD = "lemma"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,39 +27,40 @@ class Ours:
     """One field of an index under one view."""
 
     segments: Sequence[Postings]
-    allowed: BoolArray
-    statistics: FieldStatistics
+    index: LexicalIndex
+    view: LexicalView
     resolve_ms: float
 
     @classmethod
     @contextmanager
-    def open(cls, index: Path, field: str) -> Iterator[Ours]:
-        """Open an index and see all of it."""
-        snapshot = Snapshot(index)
+    def open(cls, path: Path) -> Iterator[Ours]:
+        """Open the field of an index on the disk, and see all of it."""
+        snapshot = Snapshot(path)
         try:
-            settle()
-            yield cls._of(snapshot.fields()[field], np.ones(snapshot.n_rows, dtype=np.bool_))
+            yield cls.of_postings(snapshot.postings(FIELD))
         finally:
             snapshot.close()
 
     @classmethod
-    def of_postings(cls, postings: Postings) -> Ours:
-        """An index of these postings alone."""
-        return cls._of([postings], np.ones(len(postings.lengths), dtype=np.bool_))
+    def of_postings(cls, segments: Sequence[Postings]) -> Ours:
+        """An index of these postings alone, kernels loaded, files verified."""
+        n_rows = sum(len(each.lengths) for each in segments)
+        index = LexicalIndex({FIELD: segments}, n_rows)
+        index.plan()
+        settle()
+        return cls._seen(segments, index, np.ones(n_rows, dtype=np.bool_))
 
     @classmethod
-    def _of(cls, segments: Sequence[Postings], allowed: BoolArray) -> Ours:
+    def _seen(cls, segments: Sequence[Postings], index: LexicalIndex, allowed: BoolArray) -> Ours:
         started = time.perf_counter()
-        statistics = field_statistics(segments, allowed)
-        return cls(segments, allowed, statistics, (time.perf_counter() - started) * 1000)
+        view = index.view(allowed)
+        return cls(segments, index, view, (time.perf_counter() - started) * 1000)
 
     def restricted(self, allowed: BoolArray) -> Ours:
         """The same index for somebody who may see some of it."""
-        return self._of(self.segments, allowed)
+        return self._seen(self.segments, self.index, allowed)
 
     def search(self, terms: Sequence[str], k: int) -> tuple[Sequence[int], Sequence[float]]:
         """The k best rows and their scores; of rows that tie with the last, the first ones."""
-        scores = bm25_scores(self.segments, terms, self.allowed, self.statistics, Bm25(K1, B))
-        rows = _best_rows(scores, k)
-        order = np.lexsort((rows, -scores[rows]))
-        return rows[order].tolist(), scores[rows[order]].tolist()
+        rows, scores = self.index.search({FIELD: terms}, {FIELD: 1.0}, self.view, Bm25(K1, B), k)
+        return rows[:k].tolist(), scores[:k].tolist()
