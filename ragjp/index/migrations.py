@@ -98,7 +98,7 @@ def _to_version_2(
     for (message,) in connection.execute("PRAGMA integrity_check(1)"):
         if message != "ok":
             raise IndexCorrupt(
-                f"索引の目録 {catalog_path(index)} が壊れています（{message}）。控えから戻すか、ragjp index で作り直してください。",
+                f"索引の目録 {catalog_path(index)} が壊れています（{' '.join(message.split())}）。控えから戻すか、ragjp index で作り直してください。",
                 code="catalog_damaged",
             )
     # A seal of another catalog that once lay here says nothing about this one.

@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -35,6 +36,11 @@ class Child(NamedTuple):
 
 def fork(case: Callable[[], Any]) -> Child:
     """Start a case in a child of its own."""
+    for (
+        thread
+    ) in threading.enumerate():  # one that loads kernels holds locks that no child would ever get
+        if thread is not threading.main_thread():
+            thread.join(LIMIT_S)
     readable, writable = os.pipe()
     pid = os.fork()
     if pid:

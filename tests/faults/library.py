@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ragjp
 import ragjp.engine
+from ragjp.compiled import load
 from ragjp.config import parse_recipe
 from ragjp.encoders.hashing import HashingEncoder
 from ragjp.engine import Engine
@@ -24,6 +26,10 @@ from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.jobs.embedding import embed_batch, no_vectors
 from ragjp.types import Document, Page, View
+
+# Kernels are loaded before the first fork: the cases meet them, and none has to load them.
+for path in Path(ragjp.__path__[0]).rglob("*_kernels.py"):
+    load(".".join(("ragjp", *path.relative_to(ragjp.__path__[0]).with_suffix("").parts)))
 
 #: doc_id → edition.
 State = Mapping[str, int]

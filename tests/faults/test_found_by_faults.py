@@ -10,12 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from library import batch_of, held, open_engine, open_writer, remember_recipe
+from library import batch_of, held, is_sentence, open_engine, open_writer, remember_recipe
+from operations import as_version_1
 
 from ragjp.errors import RagjpError, StorageFailed
 from ragjp.index import segments, verify
 from ragjp.index import writer as writer_module
 from ragjp.index.digests import table_digests
+from ragjp.index.migrations import migrate
 from ragjp.index.seal import seal_catalog
 
 
@@ -155,3 +157,20 @@ def test_a_segment_that_cannot_be_opened_now_is_not_called_damaged(
     with pytest.raises(StorageFailed) as refused:
         open_engine(path)
     assert refused.value.code == "too_many_files"
+
+
+def test_many_findings_of_sqlite_are_still_one_sentence(folder: Path) -> None:
+    """What integrity_check says has several lines: the migration of a damaged old index answered with all of them."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+        writer.commit(batch_of(writer, dict.fromkeys(range(30), 1)))
+    as_version_1(path)
+    catalog = path / "catalog.sqlite"
+    content = bytearray(catalog.read_bytes())
+    for page in range(4096 * 6, len(content), 4096):
+        content[page : page + 8] = b"\x7f" * 8
+    catalog.write_bytes(content)
+    with pytest.raises(RagjpError) as refused:
+        migrate(path)
+    assert is_sentence(refused.value)
