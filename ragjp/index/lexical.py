@@ -150,7 +150,8 @@ class LexicalIndex:
         IndexCorrupt
             When the postings of one of the terms contradict themselves.
         """
-        wanted = [one for one in self._wanted(terms, weights, view) if one.weight > 0]
+        weights = {name: weight for name, weight in weights.items() if weight}
+        wanted = self._wanted(terms, weights, view)
         if not wanted or k < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         kept = view.rows if mask is None else frozen(view.rows & mask)
@@ -163,7 +164,7 @@ class LexicalIndex:
     def _search_numpy(
         self, wanted: Sequence[_Wanted], view: LexicalView, constants: Bm25, k: int, kept: BoolArray
     ) -> tuple[IntArray, FloatArray]:
-        granule = _granule(wanted)
+        granule = _granule([one.weight for one in wanted])
         norms = self._norms(view, constants)
         parts = []
         for one in wanted:
@@ -187,11 +188,13 @@ class LexicalIndex:
         kept: BoolArray,
         restricted: bool,
     ) -> tuple[IntArray, FloatArray]:
-        granule = _granule(wanted)
+        granule = _granule([one.weight for one in wanted])
         norms = _padded(self._norms(view, constants))
-        scale = np.ones(_MOST_FIELDS)
-        for name, field in self._fields.items():
-            scale[field.number] = scale_for(view.mean_lengths[name], field.mean)
+        scales = [
+            scale_for(view.mean_lengths[name], field.mean) for name, field in self._fields.items()
+        ]
+        scale = np.array(scales + [1.0] * (_MOST_FIELDS - len(scales)))
+        blocks_of = self._blocks_of(constants)
         by_segment: dict[int, tuple[list[tuple[int, int, int]], list[float]]] = {}
         for name, _, weight, spans in wanted:
             number = self._fields[name].number
@@ -205,7 +208,7 @@ class LexicalIndex:
         for segment, (keys, list_weights) in by_segment.items():
             base = self._bases[segment]
             size = self._bases[segment + 1] - base
-            blocks = self._blocks_of(constants)[segment]
+            blocks = blocks_of[segment]
             slots, tables = blocks.slots(kernels, keys)
             rows, values, least = kernels.search(
                 *self._arrays[segment],
@@ -222,10 +225,10 @@ class LexicalIndex:
                 most,
                 least,
             )
-            found.append(rows + base)
+            found.append(rows + base if base else rows)
             scores.append(values)
         if len(found) == 1:
-            return best_rows(found[0], scores[0], k)
+            return found[0], scores[0]
         return best_rows(np.concatenate(found), np.concatenate(scores), k)
 
     def scores(
@@ -239,7 +242,7 @@ class LexicalIndex:
         """Score given rows (R,) as :meth:`search` does, field by field too; rows that the view does not allow get 0."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         wanted = self._wanted(terms, weights, view)
-        granule = _granule([one for one in wanted if one.weight > 0])
+        granule = _granule([one.weight for one in wanted if one.weight > 0])
         norms = self._norms(view, constants)
         kernels = self._kernels()
         names = list(self._fields)
@@ -365,7 +368,7 @@ def _padded(arrays: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
     return (*found, *(found[:1] * (_MOST_FIELDS - len(found))))
 
 
-def _granule(wanted: Sequence[_Wanted]) -> float:
+def _granule(weights: Iterable[float]) -> float:
     """What gains are multiples of: so fine that the sum of the weights still has all its bits in a float64."""
-    _, exponent = math.frexp(sum(one.weight for one in wanted))
+    _, exponent = math.frexp(sum(weights))
     return math.ldexp(_GRANULE, max(0, exponent - 19))

@@ -192,6 +192,19 @@ def _note_best(
     return n_best, least
 
 
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _sort(rows: NDArray[Any], scores: NDArray[Any]) -> None:
+    """Put rows (M,) and their scores, all above 0, in order: best first, ties by row. The bits of such a float32 order as the float does."""
+    keys = np.empty(len(rows), np.int64)
+    bits = scores.view(np.int32)
+    for i in range(len(rows)):
+        keys[i] = ((np.int64(0x7FFFFFFF) - np.int64(bits[i])) << np.int64(32)) | rows[i]
+    keys.sort()
+    for i in range(len(rows)):
+        rows[i] = keys[i] & np.int64(0xFFFFFFFF)
+        bits[i] = np.int64(0x7FFFFFFF) - (keys[i] >> np.int64(32))
+
+
 @njit(_SEARCH, nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def search(  # noqa: C901
     rows: tuple[NDArray[Any], ...],
@@ -233,7 +246,7 @@ def search(  # noqa: C901
 
     Returns
     -------
-    rows (M,) of the segment, their scores (M,), unordered, and the k-th best score if there were k, else ``least``.
+    rows (M,) of the segment, their scores (M,), best first and ties by row, and the k-th best score if there were k, else ``least``.
     """
     n_lists = len(slots)
     size = 1 << bits
@@ -400,4 +413,5 @@ def search(  # noqa: C901
         limit = least * _BELOW
         scores[:width] = 0.0
     n_best = _drop(best_rows, best, n_best, least)
+    _sort(best_rows[:n_best], best[:n_best])
     return best_rows[:n_best].copy(), best[:n_best].copy(), least
