@@ -26,7 +26,7 @@ CODE := ragjp ui evals tests indexes
 DEMO := $(addprefix indexes/demo/,catalog.sqlite catalog.sqlite-wal catalog.sqlite-shm segments writer.lock report.jsonl)
 DATA := $(or $(RAGJP_DATA),../shared/data)
 
-.PHONY: help demo demo-index demo-llm ui test lint format types quality bench test-gpu bench-gpu lock clean distclean venv
+.PHONY: help demo demo-index demo-llm ui test soak lint format types quality bench test-gpu bench-gpu lock clean distclean venv
 
 help: ## この一覧を表示する
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test: $(FULL) ## 全部調べる: 書式、型、層の向き、テスト（環�
 	@$(MAKE) lint types
 	@echo "テストを実行します（数分）"
 	@$(BIN)/python -m pytest
+
+soak: $(FULL) ## 長く試す: 止める、壊す、電源を切る試験を、全部の回数で行う（二時間ほど）
+	@RAGJP_SOAK=1 $(BIN)/python -m pytest tests/faults -s -o timeout=14400
 
 lint: $(FULL) ## 書き方と、段どうしの依存の向きを調べる
 	@$(BIN)/ruff check $(CODE)

@@ -82,7 +82,8 @@ def attempt(operation: Operation, path: Path, fate: int, n: int) -> dict[str, An
         arm(Op.ANY, -1)
     if n > 0:
         allowed = [operation.after] if "done" in outcome else operation.allowed
-        outcome["faults"] = [*operation.beside(path), *faults_left(path, allowed, LARGEST)]
+        left = faults_left(path, allowed, LARGEST, thorough=n % 4 == 0)
+        outcome["faults"] = [*operation.beside(path), *left]
     return outcome
 
 

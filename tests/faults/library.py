@@ -114,6 +114,12 @@ def held(path: Path, *, largest: int = 0) -> dict[str, int] | None:
     return editions
 
 
+def listed(path: Path) -> set[str]:
+    """The ids of the documents that an index has."""
+    with open_engine(path) as engine:
+        return {info.doc_id for info in engine.documents(view=OPERATOR)}
+
+
 def own_hits(engine: Engine, name: str) -> list[Any]:
     """Hits of a document's own word that are of this document or show its word."""
     own = word(int(name.removesuffix(".md")))
@@ -133,8 +139,16 @@ def edition_of(engine: Engine, name: str) -> int:
     return found.pop()
 
 
-def faults_left(path: Path, allowed: list[State | None], largest: int) -> list[str]:
-    """What is wrong with an index after a fault: it must be in one of the allowed states, check clean, and go on from there."""
+def faults_left(
+    path: Path, allowed: list[State | None], largest: int, *, thorough: bool = True
+) -> list[str]:
+    """What is wrong with an index after a fault: it must be in one of the allowed states, check clean, and go on from there.
+
+    Parameters
+    ----------
+    thorough
+        Whether everything is searched for and checked again after the next commit, or only listed.
+    """
     try:
         if is_old(path):
             migrate(path)
@@ -147,9 +161,11 @@ def faults_left(path: Path, allowed: list[State | None], largest: int) -> list[s
             remember_recipe(writer)
             writer.commit(batch_of(writer, {largest + 1: 7}))
         expected = {**(found or {}), doc_id(largest + 1): 7}
-        if (now := held(path, largest=largest)) != expected:
-            return [f"after the next commit it holds {now}, not {expected}"]
-        if problems := check(path).problems:
+        if (now := listed(path)) != expected.keys():
+            return [f"after the next commit it lists {now}, not {expected}"]
+        if thorough and (searched := held(path, largest=largest)) != expected:
+            return [f"after the next commit it holds {searched}, not {expected}"]
+        if thorough and (problems := check(path).problems):
             return [f"after the next commit check says {problems[0]}"]
     except (AssertionError, RagjpError) as error:
         return [f"{type(error).__name__}: {error}"]
