@@ -22,6 +22,7 @@ from library import (
     open_engine,
     open_writer,
     remember_recipe,
+    warm_up,
     word,
 )
 
@@ -37,6 +38,7 @@ N_DOCUMENTS = 8
 
 def make_sound(work: Path) -> list[Path]:
     """Two sound indexes: one of several segments with dead rows, and the same merged."""
+    warm_up()
     several, merged = work / "several", work / "merged"
     with open_writer(several) as writer:
         remember_recipe(writer)

@@ -27,22 +27,27 @@ from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.jobs.embedding import embed_batch, no_vectors
 from ragjp.types import Document, Page, View
 
-# Kernels are loaded before the first fork: the cases meet them, and none has to load them.
-for path in Path(ragjp.__path__[0]).rglob("*_kernels.py"):
-    load(".".join(("ragjp", *path.relative_to(ragjp.__path__[0]).with_suffix("").parts)))
-
 #: doc_id → edition.
 State = Mapping[str, int]
 
 ENCODER = HashingEncoder(32)
 ANALYZER = Analyzer()
-# Thousands of engines are opened here: they share one dictionary.
-vars(ragjp.engine)["Analyzer"] = lambda *arguments: ANALYZER
 MANIFEST = Manifest(ANALYZER.fingerprint, ENCODER.fingerprint, ENCODER.name, 32, 32, FIELDS)
 RECIPE = parse_recipe(
     {"name": "library", "encoder": {"model": "hashing"}, "chunks": {"max_chars": 80}}, where="test"
 )
 OPERATOR = View.unrestricted_by_operator()
+
+
+def warm_up() -> None:
+    """Do once what every case would have to do again: called by harness scripts, before they fork.
+
+    All engines share one dictionary from now on, so this is for processes that do nothing else.
+    """
+    vars(ragjp.engine)["Analyzer"] = lambda *arguments: ANALYZER
+    package = Path(ragjp.__path__[0])
+    for path in package.rglob("*_kernels.py"):
+        load(".".join(("ragjp", *path.relative_to(package).with_suffix("").parts)))
 
 
 def word(number: int) -> str:

@@ -18,6 +18,7 @@ from library import (
     open_engine,
     open_writer,
     remember_recipe,
+    warm_up,
 )
 
 from ragjp.index.backup import backup, restore
@@ -129,6 +130,7 @@ def as_version_1(index: Path) -> None:
 
 def prepare(work: Path) -> dict[str, Operation]:
     """Make everything ready once; the batches are embedded here, not in the cases."""
+    warm_up()
     full, pruned, old, saved = (
         work / f"ready-{name}" for name in ("full", "pruned", "old", "saved")
     )

@@ -29,6 +29,7 @@ from library import (
     open_engine,
     open_writer,
     remember_recipe,
+    warm_up,
     word,
 )
 
@@ -170,6 +171,7 @@ def one_process(path: Path, shared: Shared, kind: str, seed: int) -> list[dict[s
 
 def main() -> None:
     given = arguments()
+    warm_up()
     path, shared, report = given.work / "index", Shared(), Report()
     with open_writer(path) as writer:
         remember_recipe(writer)
