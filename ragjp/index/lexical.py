@@ -31,6 +31,8 @@ from ragjp.types import BoolArray, FloatArray, IntArray
 #: What a compiled search can take; more fields go the NumPy way.
 _MOST_FIELDS = 4
 _MOST_CONSTANTS = 4
+#: A view with fewer than one row in this many passes over hidden rows as it reads postings.
+_SPARSE = 8
 #: Gains are multiples of this while the weights of a question sum to less than 2**20.
 _GRANULE = 2.0**-32
 
@@ -221,6 +223,7 @@ class LexicalIndex:
                 size,
                 kept[base : base + size],
                 restricted,
+                _SPARSE * view.n_rows < self.n_rows,
                 granule,
                 most,
                 least,

@@ -24,6 +24,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from ragjp.index.lexical_best_kernels import drop_below, note_best, order_of, sort_best, widened
 from ragjp.index.lexical_list_kernels import (
     CODES,
     COUNTS,
@@ -60,53 +61,11 @@ _SEARCH = types.Tuple((types.int64[::1], types.float32[::1], types.float32))(
     types.int64,
     SEEN,
     types.boolean,
+    types.boolean,
     types.float64,
     types.int64,
     types.float32,
 )
-
-
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _replace_least(heap: NDArray[Any], value: float) -> None:
-    """Put a value in place of the least of a heap (k,) whose root is its least."""
-    size = len(heap)
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            break
-        if child + 1 < size and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= value:
-            break
-        heap[place] = heap[child]
-        place = child
-    heap[place] = value
-
-
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _order(bounds: NDArray[Any]) -> NDArray[Any]:
-    """Places of bounds (L,), greatest first."""
-    order = np.empty(len(bounds), np.int64)
-    for i in range(len(bounds)):
-        place = i
-        while place > 0 and bounds[order[place - 1]] < bounds[i]:
-            order[place] = order[place - 1]
-            place -= 1
-        order[place] = i
-    return order
-
-
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _drop(rows: NDArray[Any], scores: NDArray[Any], n: int, least: float) -> int:
-    """Move rows whose scores are not below ``least`` to the front; how many there are."""
-    kept = 0
-    for i in range(n):
-        if scores[i] >= least:
-            rows[kept] = rows[i]
-            scores[kept] = scores[i]
-            kept += 1
-    return kept
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -159,50 +118,34 @@ def _add_noting(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _widened(array: NDArray[Any], n: int, room: int) -> NDArray[Any]:
-    """Copy the first n entries into an array of ``room`` entries."""
-    wider = np.empty(room, array.dtype)
-    wider[:n] = array[:n]
-    return wider
-
-
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _note_best(
+def _add_noting_kept(
+    rows: NDArray[Any],
+    counts: NDArray[Any],
+    codes: NDArray[Any],
+    norms: NDArray[Any],
+    start: int,
+    stop: int,
+    first: int,
+    weight: float,
+    granule: float,
     scores: NDArray[Any],
     found: NDArray[Any],
-    n_found: int,
-    first: int,
-    heap: NDArray[Any],
-    least: float,
-    best_rows: NDArray[Any],
-    best: NDArray[Any],
-    n_best: int,
-) -> tuple[int, float]:
-    """Note rows that may be among the best; how many are noted now, and the k-th best score."""
-    for i in range(n_found):
-        place = _U(found[i])
-        score = np.float32(scores[place])
-        if score >= least:
-            best_rows[n_best] = first + np.int64(place)
-            best[n_best] = score
-            n_best += 1
-            if score > heap[0]:
-                _replace_least(heap, score)
-                least = max(least, heap[0])
-    return n_best, least
-
-
-@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _sort(rows: NDArray[Any], scores: NDArray[Any]) -> None:
-    """Put rows (M,) and their scores, all above 0, in order: best first, ties by row. The bits of such a float32 order as the float does."""
-    keys = np.empty(len(rows), np.int64)
-    bits = scores.view(np.int32)
-    for i in range(len(rows)):
-        keys[i] = ((np.int64(0x7FFFFFFF) - np.int64(bits[i])) << np.int64(32)) | rows[i]
-    keys.sort()
-    for i in range(len(rows)):
-        rows[i] = keys[i] & np.int64(0xFFFFFFFF)
-        bits[i] = np.int64(0x7FFFFFFF) - (keys[i] >> np.int64(32))
+    n_found: np.uint64,
+    kept: NDArray[Any],
+) -> np.uint64:
+    """Do as :func:`_add_noting`, for the kept rows alone."""
+    for p in range(_U(start), _U(stop)):
+        row = _U(np.uint32(rows[p]))
+        if not kept[row]:
+            continue
+        place = row - _U(first)
+        before = scores[place]
+        found[n_found] = place
+        n_found += _U(before == 0.0)
+        scores[place] = before + gain_of(
+            weight, np.float64(counts[p]), norms[_U(codes[row])], granule
+        )
+    return n_found
 
 
 @njit(_SEARCH, nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -221,6 +164,7 @@ def search(  # noqa: C901
     n_rows: int,
     kept: NDArray[Any],
     restricted: bool,
+    sparse: bool,
     granule: float,
     k: int,
     least: float,
@@ -241,6 +185,8 @@ def search(  # noqa: C901
         (4,) by what the view's mean length may raise the peaks of each field.
     kept
         (n,) rows that may come back; not read unless ``restricted``.
+    sparse
+        Few may (then ``restricted`` too): others are passed over as postings are read, not afterwards.
     least
         Scores below are not wanted: the k-th best of other segments, or 0.
 
@@ -254,7 +200,7 @@ def search(  # noqa: C901
     bounds = np.empty(n_lists)
     for i in range(n_lists):
         bounds[i] = weights[i] * scale[lists[slots[i], 0]]
-    order = _order(bounds)
+    order = order_of(bounds)
     scores = np.zeros(size)
     found = np.empty(size + 1, np.int32)
     heap = np.zeros(k, np.float32)
@@ -287,7 +233,7 @@ def search(  # noqa: C901
         if n_postings == 0:
             continue
         # Rows found so far: noted as they are met when they are few, gathered from the whole block when not.
-        few = 3 * n_postings < width
+        few = sparse or 3 * n_postings < width
         n_found = _U(0)
         for i in range(essential):
             slot = slots[order[i]]
@@ -303,7 +249,23 @@ def search(  # noqa: C901
                 norms[field],
             )
             begin = lists[slot, 1]
-            if few:
+            if sparse:
+                n_found = _add_noting_kept(
+                    of_rows,
+                    of_counts,
+                    of_codes,
+                    of_norms,
+                    begin + start,
+                    begin + stop,
+                    first,
+                    weight,
+                    granule,
+                    scores,
+                    found,
+                    n_found,
+                    kept,
+                )
+            elif few:
                 n_found = _add_noting(
                     of_rows,
                     of_counts,
@@ -334,19 +296,19 @@ def search(  # noqa: C901
         n_kept = _U(0)
         bar = max(limit - suffix[essential], granule)
         if few:
-            for i in range(n_found):
-                place = _U(found[i])
+            for q in range(n_found):
+                place = _U(found[q])
                 found[n_kept] = place
                 n_kept += _U(scores[place] >= bar and (not restricted or kept[_U(first) + place]))
         else:
-            for place in range(_U(width)):
-                found[n_kept] = place
-                n_kept += _U(scores[place] >= bar)
+            for spot in range(_U(width)):
+                found[n_kept] = spot
+                n_kept += _U(scores[spot] >= bar)
             if restricted:
                 n_found = n_kept
                 n_kept = _U(0)
-                for i in range(n_found):
-                    place = _U(found[i])
+                for q in range(n_found):
+                    place = _U(found[q])
                     found[n_kept] = place
                     n_kept += _U(kept[_U(first) + place])
         for i in range(essential, n_lists):
@@ -402,16 +364,16 @@ def search(  # noqa: C901
                     scores,
                 )
         if n_best + np.int64(n_kept) > len(best):
-            n_best = _drop(best_rows, best, n_best, least)
+            n_best = drop_below(best_rows, best, n_best, least)
             room = 2 * (n_best + size)
             if room > len(best):
-                best_rows = _widened(best_rows, n_best, room)
-                best = _widened(best, n_best, room)
-        n_best, least = _note_best(
+                best_rows = widened(best_rows, n_best, room)
+                best = widened(best, n_best, room)
+        n_best, least = note_best(
             scores, found, n_kept, first, heap, least, best_rows, best, n_best
         )
         limit = least * _BELOW
         scores[:width] = 0.0
-    n_best = _drop(best_rows, best, n_best, least)
-    _sort(best_rows[:n_best], best[:n_best])
+    n_best = drop_below(best_rows, best, n_best, least)
+    sort_best(best_rows[:n_best], best[:n_best])
     return best_rows[:n_best].copy(), best[:n_best].copy(), least

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ragjp import compiled
 from ragjp.errors import IndexCorrupt
-from ragjp.index import lexical_blocks
+from ragjp.index import lexical, lexical_blocks
 from ragjp.index.lexical import LexicalIndex
 from ragjp.index.lexical_cpu import Bm25, bm25_reference
 from ragjp.index.lexical_terms import KERNELS
@@ -90,7 +90,11 @@ def test_the_best_rows_of_any_view_are_those_of_the_formula(
     constants = Bm25(0.9, 0.4)
     index = index_of(rows, cuts)
     expected = reference(rows, question, allowed, constants)
-    found, scores = index.search(question, WEIGHTS, index.view(allowed), constants, k, mask)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            lexical, "_SPARSE", random.choice([1, 8])
+        )  # every view, or few, count as sparse
+        found, scores = index.search(question, WEIGHTS, index.view(allowed), constants, k, mask)
     assert scores.dtype == np.float32
     may_come = np.flatnonzero((expected > 0) & (True if mask is None else mask))
     assert len(found) >= min(k, len(may_come))
