@@ -88,12 +88,15 @@ def backup(index: Path, folder: Path, *, progress: Progress | None = None) -> Co
                 segments = _copy_all(index, draft, tell)
                 _finish_catalog(draft)
                 verified = _verified_copy(draft, progress)
-                (draft / LOCK_NAME).unlink()
                 _sync_tree(draft, segments)
                 draft.rename(folder)
+                # Only now: a draft without it would not be known as ours. In a backup it does no harm.
+                with suppress(OSError):
+                    (folder / LOCK_NAME).unlink()
                 sync_folder(folder.parent)
             except BaseException:
-                shutil.rmtree(draft, ignore_errors=True)
+                with suppress(OSError):
+                    _discard(draft)
                 raise
     return CopyReport(folder, _size(folder, segments), verified)
 
@@ -102,13 +105,24 @@ def _remove_draft(draft: Path) -> None:
     """Remove what a killed backup left; a folder that is not ours is not touched."""
     if not os.path.lexists(draft):
         return
-    if not (draft / LOCK_NAME).is_file():
+    is_ours = (draft / LOCK_NAME).is_file() or (draft.is_dir() and not any(draft.iterdir()))
+    if not is_ours:
         raise RequestError(
             f"{draft} があるので控えを作れません。別の名前を指定するか、それを片づけてください。",
             code="target_exists",
         )
     with writer_lock(draft):
-        shutil.rmtree(draft)
+        _discard(draft)
+
+
+def _discard(draft: Path) -> None:
+    """Remove a draft, the file that marks it as ours last."""
+    for entry in list(draft.iterdir()):
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != LOCK_NAME:
+            entry.unlink()
+    shutil.rmtree(draft)
 
 
 def _copy_all(index: Path, draft: Path, tell: Progress) -> list[Segment]:

@@ -16,6 +16,7 @@ from operations import as_version_1
 from ragjp.errors import RagjpError, StorageFailed
 from ragjp.index import segments, verify
 from ragjp.index import writer as writer_module
+from ragjp.index.backup import backup
 from ragjp.index.digests import table_digests
 from ragjp.index.migrations import migrate
 from ragjp.index.seal import seal_catalog
@@ -174,3 +175,38 @@ def test_many_findings_of_sqlite_are_still_one_sentence(folder: Path) -> None:
     with pytest.raises(RagjpError) as refused:
         migrate(path)
     assert is_sentence(refused.value)
+
+
+@pytest.mark.parametrize("kept", [(), ("writer.lock",), ("writer.lock", "catalog.sqlite")])
+def test_what_a_killed_backup_left_is_in_nobodys_way(folder: Path, kept: tuple[str, ...]) -> None:
+    """The lock's file, by which a draft is known as ours, went before the draft got its name: the next backup refused to begin."""
+    path, copy = folder / "index", folder / "copy"
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+        writer.commit(batch_of(writer, {0: 1}))
+    draft = folder / "copy.new"
+    draft.mkdir()
+    for name in kept:
+        (draft / name).touch()
+    backup(path, copy)
+    assert held(copy) == {"000.md": 1}
+    assert not draft.exists()
+
+
+def test_a_draft_keeps_its_mark_until_it_is_a_backup(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same, seen from the other side: at the moment of the rename the mark is still there."""
+    path, copy = folder / "index", folder / "copy"
+    with open_writer(path) as writer:
+        writer.commit(batch_of(writer, {0: 1}))
+    marked, real = list[bool](), Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.name == "copy.new":
+            marked.append((self / "writer.lock").is_file())
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    backup(path, copy)
+    assert marked == [True]
