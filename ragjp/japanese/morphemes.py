@@ -13,6 +13,7 @@ import csv
 import importlib.metadata
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +60,7 @@ class Word(NamedTuple):
 def read_features(surface: str, line: str, *, known: bool) -> Word:
     """Read a UniDic CSV feature line."""
     fields = next(csv.reader([line])) if '"' in line else line.split(",")
-    pos = ",".join(field for field in fields[:4] if field not in {"*", ""})
+    pos = _joined(*fields[:4])
     if not known or len(fields) <= _KANA:
         return Word(surface, surface, "", pos, known=False)
     lemma = fields[_LEMMA]
@@ -69,6 +70,11 @@ def read_features(surface: str, line: str, *, known: bool) -> Word:
     return Word(
         surface, surface if lemma in {"*", ""} else lemma, reading.strip("*"), pos, known=True
     )
+
+
+@lru_cache(maxsize=1024)
+def _joined(*parts: str) -> str:
+    return ",".join(part for part in parts if part not in {"*", ""})
 
 
 class Tagger:

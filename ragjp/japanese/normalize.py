@@ -48,6 +48,7 @@ _VOWEL_AS_DASH = re.compile("ー(?<=[0-9]ー)(?=[0-9])")
 #: Blanks that change: two or more, one that is not a plain blank, one between Japanese characters.
 _BLANKS = re.compile(f"[{BLANK}](?:[{BLANK}]+|(?<=[^ ])|(?<=[{JAPANESE}] )(?=[{JAPANESE}]))")
 _IS_JAPANESE = re.compile(f"[{JAPANESE}]")
+_LETTERS = re.compile(f"[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff{HIRAGANA}{KATAKANA}]+")
 _DIGITS = frozenset("0123456789")
 
 #: ``(start, end, into)``: ``before[start:end]`` became ``into``, a text of another length.
@@ -134,6 +135,11 @@ def normalize(text: str) -> Folded:
 
 def fold(text: str) -> str:
     """Fold ``text`` as :func:`normalize` does, without the map."""
+    if _LETTERS.fullmatch(text):
+        # A word of the dictionary, mostly: only its characters could change, no neighbours.
+        table = characters(False)
+        if not (table.one_pattern.search(text) or table.many_pattern.search(text)):
+            return text
     return normalize(text).text
 
 

@@ -150,5 +150,11 @@ def test_every_character_alone_is_a_fixed_point_after_one_fold() -> None:
             assert fold(once) == once, hex(first)
 
 
+@given(st.text("アカサーかが々〇髙國ｶﾞ゛゜\u3099東京𠮷ヷヿゟ㌔ー", max_size=8) | tricky_text)
+def test_folding_without_a_map_is_the_same(text: str) -> None:
+    """Words of letters alone take a shorter way."""
+    assert fold(text) == normalize(text).text
+
+
 def test_version_is_named() -> None:
     assert FOLDING_VERSION
