@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ragjp.index.dense_lists import Lists
+
 Line = tuple[float, float, float, float]
 
 _BLOCK_ROWS = 2048
@@ -40,12 +42,18 @@ class Codes:
     """The codes of one segment's n vectors.
 
     records : (n, W) int8: D codes, blanks up to a multiple of 4, scale and error as float32. mean : (D,) float64.
-    reach : the greatest ‖s·c‖ of a row.
+    reach : the greatest ‖s·c‖ of a row. lists : when there are any, record i is that of row ``lists.order[i]``, otherwise of row i.
     """
 
     records: NDArray[np.int8]
     mean: NDArray[np.float64]
     reach: float
+    lists: Lists | None = None
+
+    @property
+    def order(self) -> NDArray[np.int32]:
+        """(n,) int32, the row of each record; (0,) when record i is that of row i."""
+        return self.lists.order if self.lists is not None else np.empty(0, np.int32)
 
     @property
     def tails(self) -> NDArray[np.float32]:
@@ -96,12 +104,13 @@ def mean_vector(vectors: NDArray[np.float16]) -> NDArray[np.float64]:
 
 
 def record_blocks(
-    vectors: NDArray[np.float16], mean: NDArray[np.float64]
+    vectors: NDArray[np.float16], mean: NDArray[np.float64], lists: Lists | None = None
 ) -> Iterator[tuple[NDArray[np.int8], float]]:
-    """Encode (n, D) rows block after block: records (b, W) int8, and the reach of these rows."""
+    """Encode (n, D) rows block after block, in the order of the lists if any: records (b, W) int8, and the reach of these rows."""
     width = vectors.shape[1]
     for begin in range(0, len(vectors), _BLOCK_ROWS):
-        rest = widened(vectors[begin : begin + _BLOCK_ROWS]) * HALF_TO_DOUBLE
+        taken = slice(begin, begin + _BLOCK_ROWS)
+        rest = widened(vectors[taken if lists is None else lists.order[taken]]) * HALF_TO_DOUBLE
         rest -= mean
         scales = (np.abs(rest).max(axis=1, initial=0.0) / 127).astype(np.float32)
         # Rounded down, a scale could ask for a code of 128.
@@ -119,10 +128,10 @@ def record_blocks(
         yield records, longest
 
 
-def encode(vectors: NDArray[np.float16]) -> Codes:
+def encode(vectors: NDArray[np.float16], lists: Lists | None = None) -> Codes:
     """Make the codes of (n, D) rows in memory."""
     mean = mean_vector(vectors)
-    blocks = list(record_blocks(vectors, mean))
+    blocks = list(record_blocks(vectors, mean, lists))
     width = record_bytes(vectors.shape[1])
     records = np.concatenate([np.empty((0, width), np.int8), *(block for block, _ in blocks)])
-    return Codes(records, mean, max((reach for _, reach in blocks), default=0.0))
+    return Codes(records, mean, max((reach for _, reach in blocks), default=0.0), lists)

@@ -24,6 +24,8 @@ _CODES = types.Array(types.int8, 2, "C", readonly=True)
 _TAILS = types.Array(types.float32, 2, "C", readonly=True)
 _ALLOWED = types.Array(types.boolean, 1, "C", readonly=True)
 _ROWS = types.Array(types.int64, 1, "C", readonly=True)
+_NUMBERS = types.Array(types.int32, 1, "C", readonly=True)
+_RANGES = types.Array(types.int64, 2, "C", readonly=True)
 _COUNTS = types.UniTuple(types.int64, 2)
 _F64 = types.float64[::1]
 # Sums may be reordered: in `ragjp.index.dense` they are exact, so that every order gives the same.
@@ -79,6 +81,20 @@ def _choose(allowed: Any, begin: int, end: int, chosen: Any) -> int:  # noqa: AN
     for row in range(begin, end):
         chosen[count] = row
         count += allowed[row]
+    return count
+
+
+@njit(  # type: ignore[untyped-decorator]
+    types.int64(_ALLOWED, _NUMBERS, types.int64, types.int64, types.int64[::1]),
+    nogil=True,
+    cache=True,
+)
+def _choose_numbered(allowed: Any, numbers: Any, begin: int, end: int, chosen: Any) -> int:  # noqa: ANN401
+    """As :func:`_choose`, of records that stand for the rows ``numbers``."""
+    count = 0
+    for place in range(begin, end):
+        chosen[count] = place
+        count += allowed[numbers[place]]
     return count
 
 
@@ -143,13 +159,16 @@ def scan_rows(
 
 
 @njit(  # type: ignore[untyped-decorator]
-    _COUNTS(
+    types.int64(
         _CODES,
         _TAILS,
+        _NUMBERS,
         _ALLOWED,
         types.int16[::1],
         types.UniTuple(types.float64, 4),
+        _RANGES,
         types.int64,
+        types.int64[::1],
         _F64,
         types.int64[::1],
         _F64,
@@ -160,44 +179,71 @@ def scan_rows(
 def scan_codes(
     codes: Any,  # noqa: ANN401
     tails: Any,  # noqa: ANN401
+    numbers: Any,  # noqa: ANN401
     allowed: Any,  # noqa: ANN401
     query: Any,  # noqa: ANN401
     line: tuple[float, float, float, float],
-    start: int,
+    ranges: Any,  # noqa: ANN401
+    wanted: int,
+    cursor: Any,  # noqa: ANN401
     heap: Any,  # noqa: ANN401
     rows: Any,  # noqa: ANN401
     uppers: Any,  # noqa: ANN401
-) -> tuple[int, int]:
-    """Collect the rows whose score may be no worse than the heap's least; see :func:`scan_rows` and :mod:`ragjp.index.codes`.
+) -> int:
+    """Collect the rows whose score may be no worse than the heap's least, range after range, until the buffer is full.
 
     Parameters
     ----------
     codes
         (n, W) int8, the records. tails : (n, W / 4) float32, the same bytes; its last two columns are the scale and the error.
+    numbers
+        (n,) int32, the row of each record, or (0,) when record i is that of row i.
+    allowed
+        (n,) bool by row.
     query
         (D,) int16.
     line
         (step, offset, length, slack): the score is within error · length + slack of dot · scale · step + offset.
+    ranges
+        (R, 2) int64, begin and end of the records to read. No further range is begun once ``wanted`` allowed rows have been seen.
+    cursor
+        (3,) int64, zeros at first: range, place in it, allowed rows seen. Moved; the scan is over when the first is R.
     heap
         As in :func:`scan_rows`, of what the k best score at least.
     rows, uppers
         The buffer; what each row scores at most.
+
+    Returns
+    -------
+    How many were collected.
     """
     step, offset, length, slack = line
     last = tails.shape[1] - 1
+    is_numbered = numbers.shape[0] > 0
     chosen = np.empty(BLOCK, np.int64)
     least = heap[0]
     n_found = 0
-    for begin in range(start, codes.shape[0], BLOCK):
-        end = min(begin + BLOCK, codes.shape[0])
-        count = _choose(allowed, begin, end, chosen)
+    while cursor[0] < ranges.shape[0]:
+        begin = ranges[cursor[0], 0] + cursor[1]
+        end = min(begin + BLOCK, ranges[cursor[0], 1])
+        if begin >= end:
+            cursor[0] = cursor[0] + 1 if cursor[2] < wanted else ranges.shape[0]
+            cursor[1] = 0
+            continue
+        if is_numbered:
+            count = _choose_numbered(allowed, numbers, begin, end, chosen)
+        else:
+            count = _choose(allowed, begin, end, chosen)
         if n_found + count > rows.shape[0]:
-            return begin, n_found
+            return n_found
+        cursor[1] += BLOCK
+        cursor[2] += count
         in_one_run = count * _SPARSE >= end - begin
         for i in range(end - begin if in_one_run else count):
-            row = begin + i if in_one_run else chosen[i]
-            middle = _dot_code(codes, row, query) * (step * tails[row, last - 1]) + offset
-            error = length * tails[row, last] + slack
+            place = begin + i if in_one_run else chosen[i]
+            middle = _dot_code(codes, place, query) * (step * tails[place, last - 1]) + offset
+            error = length * tails[place, last] + slack
+            row = np.int64(numbers[place]) if is_numbered else place
             if allowed[row] & (middle + error >= least):
                 rows[n_found] = row
                 uppers[n_found] = middle + error
@@ -205,4 +251,4 @@ def scan_codes(
                 if middle - error > least:
                     _replace_least(heap, middle - error)
                     least = heap[0]
-    return codes.shape[0], n_found
+    return n_found
