@@ -75,6 +75,22 @@ def note_best(
     n_best: int,
 ) -> tuple[int, float]:
     """Note rows that may be among the best; how many are noted now, and the k-th best score."""
+    k = len(heap)
+    if n_best == 0 and np.int64(n_found) > 2 * k:
+        # The heap is empty and would be refilled many times: begin with the k best of this block.
+        values = np.empty(np.int64(n_found), np.float32)
+        for i in range(n_found):
+            values[i] = scores[_U(found[i])]
+        heap[:] = np.partition(values, len(values) - k)[len(values) - k :]
+        heap.sort()
+        least = max(least, heap[0])
+        for i in range(n_found):
+            score = np.float32(scores[_U(found[i])])
+            if score >= least:
+                best_rows[n_best] = first + np.int64(found[i])
+                best[n_best] = score
+                n_best += 1
+        return n_best, least
     for i in range(n_found):
         place = _U(found[i])
         score = np.float32(scores[place])

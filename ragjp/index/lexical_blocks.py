@@ -25,7 +25,7 @@ ListKey = tuple[int, int, int]
 
 def bits_for(n_rows: int) -> int:
     """Rows in a block of a segment, as a power of two: fine where everything is in the cache, coarse where each new block costs a miss."""
-    return 11 if n_rows <= 1 << 17 else 13
+    return 12 if n_rows <= 1 << 17 else 13
 
 
 def scale_for(view_mean: float, reference_mean: float) -> float:
