@@ -5,6 +5,7 @@ bare MeCab (``-Owakati``) 1,450; fugashi's nodes with named features 200, with t
 with no feature at all 630; an output format that prints four features, split and cached by line,
 670 to 730; one that prints only what names the entry (``%m %phl %pw``), features looked up once
 per entry in the compiled dictionary, 1,200 and more. The last one is :class:`Tagger`.
+Many texts go through ``bulk``, which reads MeCab's nodes without an object each.
 """
 
 from __future__ import annotations
