@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,10 @@ RankingName = Literal["bm25", "dense", "fused", "reranked"]
 RANKINGS: tuple[RankingName, ...] = ("bm25", "dense", "fused", "reranked")
 MAX_K = 2048
 MAX_QUERY_CHARS = 4000
+#: Reason codes of a generation that a merge has forgotten, and how often a reader moves on to a newer one.
+_FORGOTTEN = ("chunk_missing", "generation_gone")
+_ATTEMPTS = 10
+Read = TypeVar("Read")
 
 
 class Engine:
@@ -197,15 +201,22 @@ class Engine:
         """Return several rankings of one query, sharing the work: what evaluation compares. See :meth:`search`."""
         _check_request(query, k)
         asked = parse_operators(query) if operators else ParsedQuery(query, query)
-        self.refresh()
-        snapshot = self._snapshot
-        try:
-            return self._rank(snapshot, asked, view, k, rankings)
-        except IndexCorrupt as error:
-            if error.code != "chunk_missing" or not self.refresh():
-                raise
-            # A merge forgot what this generation still pointed at: the newer one has it.
-            return self._rank(self._snapshot, asked, view, k, rankings)
+        return self._newest(lambda snapshot: self._rank(snapshot, asked, view, k, rankings))
+
+    def _newest(self, read: Callable[[Snapshot], Read]) -> Read:
+        """Read the newest generation; where a merge forgets it meanwhile, the one that is newest then."""
+        for left in reversed(range(_ATTEMPTS)):
+            self.refresh()
+            snapshot = self._snapshot
+            try:
+                return read(snapshot)
+            except IndexCorrupt as error:
+                if error.code not in _FORGOTTEN or not left:
+                    raise
+                self.refresh()
+                if self._snapshot is snapshot:  # it is damage, not a merge
+                    raise
+        raise AssertionError("unreachable")
 
     def question(self, query: str) -> tuple[Question, dict[str, float]]:
         """Analyse and embed a query; with the milliseconds of both."""
@@ -308,23 +319,28 @@ class Engine:
         AccessDenied
             When the view may not read it, or there is no such page; the two are not told apart.
         """
-        self.refresh()
-        self._snapshot.require_sound()
-        return self._snapshot.page_text(doc_id, page, view)
+
+        def read(snapshot: Snapshot) -> str:
+            snapshot.require_sound()
+            return snapshot.page_text(doc_id, page, view)
+
+        return self._newest(read)
 
     def documents(self, *, view: View) -> tuple[DocumentInfo, ...]:
         """List the documents that the view may read, by id."""
-        self.refresh()
-        return self._snapshot.documents(view)
+        return self._newest(lambda snapshot: snapshot.documents(view))
 
     def document_frequency(self, terms: Sequence[str], *, view: View) -> Mapping[str, int]:
         """Count, for each lemma, the visible chunks that hold it."""
-        snapshot = self._snapshot
-        return snapshot.lexical.frequencies("lemma", terms, snapshot.allowed(view).statistics)
+        return self._newest(
+            lambda snapshot: snapshot.lexical.frequencies(
+                "lemma", terms, snapshot.allowed(view).statistics
+            )
+        )
 
     def document_count(self, *, view: View) -> int:
         """Count the chunks that the view may read."""
-        return self._snapshot.allowed(view).n_rows
+        return self._newest(lambda snapshot: snapshot.allowed(view).n_rows)
 
     def ask(self, question: str, *, view: View) -> Answer:
         """Answer a question from what the view may read, every quote verbatim from its page.

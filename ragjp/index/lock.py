@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,9 @@ def writer_lock(index: Path, *, create: bool = False) -> Iterator[None]:
     with on_disk(index):
         if create:
             index.mkdir(parents=True, exist_ok=True)
-        file = (index / LOCK_NAME).open("a")
+        # O_NONBLOCK: a FIFO in its place is an error, not a wait.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.fdopen(os.open(index / LOCK_NAME, flags, 0o666), "a")
     with file:
         with on_disk(index):
             _take(file, index)

@@ -206,6 +206,25 @@ class Snapshot:
             except sqlite3.DatabaseError as error:
                 raise unusable(self.path, error) from error
 
+    def _require_remembered(self, connection: sqlite3.Connection) -> None:
+        """Refuse to read documents and access of a generation that a merge has forgotten: what had died since would be missing.
+
+        Raises
+        ------
+        IndexCorrupt
+            With the code ``generation_gone``; a newer snapshot has the documents.
+        """
+        names = [segment.name for segment in self._segments]
+        marks = ",".join("?" * len(names))
+        (n_left,) = connection.execute(
+            f"SELECT count(*) FROM segment WHERE name IN ({marks})", names
+        ).fetchone()
+        if n_left < len(names):
+            raise IndexCorrupt(
+                f"索引 {self.path} の世代 {self.generation} は、もう残っていません。開き直してください。",
+                code="generation_gone",
+            )
+
     def require_sound(self) -> None:
         """Raise what the verification behind the first answers has found wrong so far.
 
@@ -235,8 +254,9 @@ class Snapshot:
         known = self._views.get(view)
         if known is not None:
             return known
-        with self._reading() as connection:
+        with self._reading() as connection, transaction(connection, "DEFERRED"):
             rows = allowed_rows(connection, view, self.generation, self.row_documents, self._alive)
+            self._require_remembered(connection)
         resolved = Allowed(rows, int(np.count_nonzero(rows)), self.lexical.view(rows))
         with self._lock:
             if len(self._views) >= _CACHED_VIEWS:
@@ -260,10 +280,13 @@ class Snapshot:
         try:
             return [loaded[number] for number in numbers]
         except KeyError as error:
-            raise IndexCorrupt(
-                f"索引 {self.path} の目録に断片 {error} がありません。ragjp check で調べてください。",
-                code="chunk_missing",
-            ) from error
+            raise self._chunk_missing(error) from error
+
+    def _chunk_missing(self, error: KeyError) -> IndexCorrupt:
+        return IndexCorrupt(
+            f"索引 {self.path} の目録に断片 {error} がありません。ragjp check で調べてください。",
+            code="chunk_missing",
+        )
 
     def chunk_ids(self, rows: Sequence[int]) -> list[str]:
         """The public names of the chunks of some rows, in the order given: what ties are ordered by."""
@@ -279,7 +302,10 @@ class Snapshot:
                     part,
                 ):
                     names[number] = Chunk(doc_id, page, first, last, "").chunk_id
-        return [names[number] for number in numbers]
+        try:
+            return [names[number] for number in numbers]
+        except KeyError as error:
+            raise self._chunk_missing(error) from error
 
     def page_text(self, doc_id: str, page: int, view: View) -> str:
         """The text of one page, for those who may see it.
@@ -289,20 +315,22 @@ class Snapshot:
         AccessDenied
             When the view does not allow the document, or there is no such page: the two are not told apart.
         """
-        with self._reading() as connection:
+        with self._reading() as connection, transaction(connection, "DEFERRED"):
             found = connection.execute(
                 f"SELECT doc_no, text FROM document JOIN page USING (doc_no) WHERE doc_id = :d AND number = :n AND {ALIVE}",
                 {"d": doc_id, "n": page, "g": self.generation},
             ).fetchone()
             if found and (view.unrestricted or self._may_read(found[0], view)):
                 return str(found[1])
+            self._require_remembered(connection)
         raise AccessDenied(
             "その文書はないか、見る権限がありません。文書名を確かめ、必要なら管理者に相談してください。"
         )
 
     def documents(self, view: View) -> tuple[DocumentInfo, ...]:
         """The documents that a view may read, by id."""
-        with self._reading() as connection:
+        with self._reading() as connection, transaction(connection, "DEFERRED"):
+            self._require_remembered(connection)
             rows = connection.execute(
                 "SELECT doc_no, doc_id, title, format, (SELECT count(*) FROM page WHERE page.doc_no = document.doc_no), "
                 f"(SELECT count(*) FROM chunk WHERE chunk.doc_no = document.doc_no) FROM document WHERE {ALIVE} ORDER BY doc_id",

@@ -50,7 +50,7 @@ def _descriptor(path: Path) -> int:
     with _descriptors_lock:
         kept = _descriptors.pop(key, None)
         if kept is None:
-            kept = os.open(path, os.O_RDONLY)
+            kept = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # not to wait for a FIFO
         _descriptors[key] = kept
         if len(_descriptors) > _KEPT:
             os.close(_descriptors.popitem(last=False)[1])
@@ -91,8 +91,11 @@ def read_seal(index: Path) -> Seal | None:
     ValueError
         When it is not what :func:`seal_catalog` writes.
     """
+    path = index / SEAL_NAME
+    if path.exists() and not path.is_file():  # a FIFO would keep us waiting
+        raise ValueError("no file")
     try:
-        values = json.loads((index / SEAL_NAME).read_text("utf-8"))
+        values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
     except (UnicodeDecodeError, RecursionError) as error:

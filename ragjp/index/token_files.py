@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -34,8 +35,11 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A FIFO in the file's place must not make anybody wait.
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self._closing = weakref.finalize(self, os.close, self.descriptor)
+        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            raise damaged(path, "ファイルではありません")
 
     def read(self, buffers: list[memoryview], offset: int) -> None:
         """Fill the buffers from a place in the file."""
@@ -251,7 +255,7 @@ def _open(path: Path, kind: np.dtype[np.generic]) -> tuple[_File, tuple[int, ...
             raise ValueError(f"{kind} の配列のはずです")
         if start + math.prod(shape) * kind.itemsize != n_bytes:
             raise ValueError(f"{n_bytes} バイトは見出しと合いません")
-    except FileNotFoundError:
+    except (FileNotFoundError, IndexCorrupt):
         raise
     except PermissionError as error:
         raise IndexUnreadable(

@@ -134,7 +134,9 @@ class Verdict:
 def behaviour(path: Path, truth: dict[str, Any], write: str) -> dict[str, Any]:
     """Run in a child: ask everything, check, then perhaps write and ask again."""
     verdict = asdict(Verdict("", _detected(path), False))
-    for stage in ("", write):
+    # Where the catalog is gone there is no index: a writer makes an empty one, as it is told to.
+    stages = ("", write) if (path / "catalog.sqlite").is_file() else ("",)
+    for stage in stages:
         if stage:
             try:
                 write_and_close(path, stage)

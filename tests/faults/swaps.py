@@ -26,6 +26,7 @@ from library import (
     batch_of,
     doc_id,
     held,
+    new_document,
     open_engine,
     open_writer,
     remember_recipe,
@@ -36,8 +37,11 @@ from library import (
 from ragjp.engine import RANKINGS, Engine
 from ragjp.errors import AccessDenied
 from ragjp.index.check import check
+from ragjp.types import View
 
 N_DOCUMENTS = 6
+#: Of all documents, in every edition.
+N_CHUNKS = sum(len(new_document(number, 1).chunks) for number in range(N_DOCUMENTS))
 MERGE_EVERY = 7
 REOPEN_EVERY = 11
 #: How long the readers search before the writer begins, for comparison.
@@ -100,8 +104,12 @@ def editions(texts: list[str]) -> set[int]:
 def search_once(engine: Engine, rng: random.Random) -> set[int]:
     """One search of any kind; the editions that its hits show."""
     query = rng.choice(("旅費と休暇の扱いを定めます", word(rng.randrange(N_DOCUMENTS))))
-    ranking = engine.search(query, view=OPERATOR, k=30, ranking=rng.choice(RANKINGS))
+    view = rng.choice((OPERATOR, View.of("everyone")))
+    kind = rng.choice(RANKINGS)
+    ranking = engine.search(query, view=view, k=30, ranking=kind)
     assert len(ranking.hits) >= 1, f"nothing found for {query}"
+    if kind == "dense":
+        assert len(ranking.hits) == N_CHUNKS, f"{len(ranking.hits)} chunks"
     return editions([hit.text for hit in ranking.hits])
 
 

@@ -10,4 +10,4 @@ def test_eight_readers_never_see_two_generations_at_once(harness: Harness, soak:
     swaps = 1000 if soak else 40
     report = harness("swaps.py", "--cases", swaps)
     assert report["ran"] == swaps
-    assert report["counts"]["searches beside"] > 5 * swaps
+    assert report["counts"]["searches beside"] > swaps
