@@ -75,6 +75,9 @@ class Retrieval(_Stage):
     bigram_weight: float = Field(0.2, ge=0)
     #: Words of the title and headings once more, beside their place in the two other fields.
     title_weight: float = Field(0.0, ge=0)
+    #: ``auto``: exact up to 2 million rows a segment. ``approximate``: through lists from 40,000 rows on. What lists a segment has is
+    #: decided as it is indexed; ``exact`` here leaves them unused.
+    dense: Literal["auto", "exact", "approximate"] = "auto"
     #: Share of the dense ranking in the fusion of normalised scores; BM25 has the rest.
     dense_weight: float = Field(0.3, ge=0, le=1)
 

@@ -24,10 +24,12 @@ from ragjp.index.catalog import (
     catalog_path,
     connect,
     current_generation,
+    meta_value,
     open_catalog,
 )
 from ragjp.index.check import CheckReport, check
 from ragjp.index.creation import forget_logs
+from ragjp.index.dense_lists import dense_setting
 from ragjp.index.derived import ensure_derived
 from ragjp.index.digests import DigestKeeper
 from ragjp.index.disk import sync_file, sync_folder
@@ -317,8 +319,9 @@ def _restore(folder: Path, index: Path, progress: Progress | None, tell: Progres
     (index / OLD_NAME).unlink(missing_ok=True)
     with closing(open_catalog(index)) as connection:
         segments = read_segments(connection)
+        setting = dense_setting(meta_value(connection, "recipe"))
     sweep_segments(index, {one.name: set(one.sizes) for one in segments})
-    ensure_derived(index, segments)
+    ensure_derived(index, segments, setting)
     return CopyReport(index, _size(index, segments), verified)
 
 

@@ -243,12 +243,14 @@ def scan_codes(
             place = begin + i if in_one_run else chosen[i]
             middle = _dot_code(codes, place, query) * (step * tails[place, last - 1]) + offset
             error = length * tails[place, last] + slack
-            row = np.int64(numbers[place]) if is_numbered else place
-            if allowed[row] & (middle + error >= least):
-                rows[n_found] = row
-                uppers[n_found] = middle + error
-                n_found += 1
-                if middle - error > least:
-                    _replace_least(heap, middle - error)
-                    least = heap[0]
+            # Few rows come so far: only for those is it looked up which row it is.
+            if middle + error >= least:
+                row = np.int64(numbers[place]) if is_numbered else place
+                if allowed[row]:
+                    rows[n_found] = row
+                    uppers[n_found] = middle + error
+                    n_found += 1
+                    if middle - error > least:
+                        _replace_least(heap, middle - error)
+                        least = heap[0]
     return n_found

@@ -11,9 +11,10 @@ allows (``docs/LOG.md``). Counted are allowed rows: a view that has nothing near
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,8 @@ Setting = Literal["auto", "exact", "approximate"]
 
 #: Segments of fewer rows are searched exactly unless the recipe prefers speed: that takes under 50 ms.
 AUTO_ROWS = 2_000_000
-#: The same when it does.
-MIN_ROWS = 4096
+#: The same when it does: with fewer, a search for 100 rows would read half of them (see :func:`rows_to_see`).
+MIN_ROWS = 40_000
 _NEVER = 2**62
 _ROWS_PER_ROOT = 10.0
 #: The border of a short result is as hard to hit as that of this many rows.
@@ -70,9 +71,22 @@ def lists_from(setting: Setting) -> int:
     """Rows from which a segment has lists and a search of it uses them.
 
     >>> lists_from("auto"), lists_from("approximate")
-    (2000000, 4096)
+    (2000000, 40000)
     """
     return {"auto": AUTO_ROWS, "approximate": MIN_ROWS, "exact": _NEVER}[setting]
+
+
+def dense_setting(recipe: str) -> Setting:
+    """``retrieval.dense`` of a recipe as an index keeps it (JSON); ``auto`` when it says nothing that can be understood.
+
+    >>> dense_setting('{"retrieval": {"dense": "exact"}}'), dense_setting("")
+    ('exact', 'auto')
+    """
+    try:
+        found = json.loads(recipe)["retrieval"]["dense"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "auto"
+    return found if found in get_args(Setting) else "auto"
 
 
 def n_lists(n_rows: int) -> int:

@@ -3,17 +3,21 @@
 ::
 
     <digest>.codes    n records (see ragjp.index.dense_codes), then mean (D,) and reach as float64
-    <digest>.json     the sidecar: format, source, n_rows, dim, n_bytes, sha256
+    <digest>.lists    the same in the order of its L lists (see ragjp.index.dense_lists), then offsets (L + 1,) int64,
+                      order (n,) int32 and centroids (L, D) float32; a segment has one of the two
+    <digest>.json     the sidecar: format, source, n_rows, dim, n_lists, n_bytes, sha256
 
 The digest is made of the format, the shape and the checksum of the vectors that the codes stand for, so that codes outlive a merge
 that keeps a segment's vectors, and never pass for those of others. Both files appear whole, the sidecar last. No byte of the codes
-is used before their SHA-256 has been compared. What is absent or refused costs speed: the search is exact with it and without it.
+is used before their SHA-256 has been compared. What is absent or refused costs speed: without it the search is exact.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
+import math
 import os
 import re
 import threading
@@ -29,17 +33,20 @@ from numpy.typing import NDArray
 
 from ragjp.index.catalog import SEGMENTS_NAME
 from ragjp.index.dense_codes import Codes, mean_vector, record_blocks, record_bytes
+from ragjp.index.dense_lists import Lists, Setting, lists_from, make_lists, n_lists
 from ragjp.index.disk import storage_failed, sync_folder, write_json_file
 from ragjp.index.segments import FileRecord, Segment, file_sha256, map_array
 
 DERIVED_NAME = "derived"
 #: Segments of fewer rows have no codes: their halves are scanned in 0.2 ms. (At 11 k rows 0.4 ms, 0.3 through codes.)
 MIN_ROWS = 4096
-_FORMAT = 1
+_FORMAT = 2
 _VECTORS = "vectors.npy"
+_CODES, _LISTS = "codes", "lists"
 _MAX_SIDECAR_BYTES = 4096
-_OURS = re.compile(r"[0-9a-f]{32}\.(codes|json)(\.new)?")
+_OURS = re.compile(r"[0-9a-f]{32}\.(codes|lists|json)(\.new)?")
 _AGAIN = "ragjp index か ragjp compact で作り直されます"
+_NO_FAISS = "faiss が入っていないので近似索引を作らず、厳密に検索します。速くするには pip install 'ragjp[cpu]' のあと ragjp index を実行してください。"
 
 #: Files whose checksum this process has compared: device, inode, size, times → checksum. A rewritten file has another key.
 _verified: dict[tuple[int, ...], str] = {}
@@ -96,23 +103,33 @@ def open_derived(
     found: list[Codes | None] = []
     problems = []
     for segment, part in zip(segments, vectors, strict=True):
-        codes = None
+        codes, wrong = None, []
         if len(part) >= MIN_ROWS:
-            path = _codes_path(index, _digest(_vectors_record(segment), part.shape))
-            try:
-                codes = _open(path, _vectors_record(segment), part.shape)
-            except FileNotFoundError:
-                problems.append(_missing(path))
-            except (OSError, _Refused) as error:
-                problems.append(_damaged(path, error))
+            for kind in (_LISTS, _CODES):
+                file = _File(index, kind, _vectors_record(segment), part.shape)
+                try:
+                    codes = _open(file)
+                    break
+                except FileNotFoundError:
+                    missing = _missing(file.path)
+                except (OSError, _Refused) as error:
+                    wrong.append(_damaged(file.path, error))
+            if codes is None and not wrong:
+                wrong.append(missing)
+        problems += wrong
         found.append(codes)
     return Derived(tuple(found), tuple(problems))
 
 
-def ensure_derived(index: Path, segments: Sequence[Segment]) -> Ensured:
+def ensure_derived(index: Path, segments: Sequence[Segment], dense: Setting = "auto") -> Ensured:
     """Write the codes that are missing or damaged, and remove those of no segment. Only the writer may call this.
 
-    A disk that refuses is a problem in the result, not an error: the index is whole without.
+    A disk that refuses, or faiss that is not there, is a problem in the result, not an error: the index is whole without.
+
+    Parameters
+    ----------
+    dense
+        ``retrieval.dense`` of the recipe: which segments get lists.
     """
     built, problems, keep = [], [], set()
     for segment in segments:
@@ -122,17 +139,24 @@ def ensure_derived(index: Path, segments: Sequence[Segment]) -> Ensured:
         path = index / SEGMENTS_NAME / segment.name / _VECTORS
         try:
             part = map_array(path, source.n_bytes)
-            digest = _digest(source, part.shape)
-            keep.add(digest)
-            if _is_sound(_codes_path(index, digest), source, part.shape):
+            has_lists = segment.n_rows >= lists_from(dense)
+            if has_lists and importlib.util.find_spec("faiss") is None:
+                has_lists = False
+                problems.append(DerivedProblem("lists_unbuilt", str(path), _NO_FAISS))
+            file = _File(index, _LISTS if has_lists else _CODES, source, part.shape)
+            keep.add(file.path.stem)
+            if _is_sound(file):
                 continue
             if file_sha256(path) != source.sha256:
                 raise _Refused("ベクトルのチェックサムが目録と違います")
-            _write(_codes_path(index, digest), source, part)
-            built.append(digest)
+            _write(file, part)
+            built.append(file.path.stem)
         except OSError as error:
             sentence = storage_failed(path, error).sentence
             problems.append(DerivedProblem("derived_unwritten", str(path), sentence))
+        except ImportError as error:
+            sentence = f"faiss を読み込めないので（{error}）、近似索引を作らず、厳密に検索します。faiss を入れ直してください。"
+            problems.append(DerivedProblem("lists_unbuilt", str(path), sentence))
         except (ValueError, _Refused) as error:
             sentence = f"{path} が壊れているので int8 の符号を作れません（{error}）。ragjp check で調べてください。"
             problems.append(DerivedProblem("derived_unwritten", str(path), sentence))
@@ -157,40 +181,70 @@ def _vectors_record(segment: Segment) -> FileRecord:
     return next(record for record in segment.files if record.name == _VECTORS)
 
 
-def _digest(source: FileRecord, shape: tuple[int, ...]) -> str:
-    made_of = f"ragjp codes {_FORMAT} {source.sha256} {shape}"
-    return hashlib.sha256(made_of.encode()).hexdigest()[:32]
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The codes of one segment's vectors, with lists or without, as they must be."""
+
+    index: Path
+    kind: str
+    source: FileRecord
+    shape: tuple[int, ...]
+
+    @property
+    def path(self) -> Path:
+        made_of = f"ragjp {self.kind} {_FORMAT} {self.source.sha256} {self.shape}"
+        digest = hashlib.sha256(made_of.encode()).hexdigest()[:32]
+        return self.index / DERIVED_NAME / f"{digest}.{self.kind}"
+
+    @property
+    def n_lists(self) -> int:
+        return n_lists(self.shape[0]) if self.kind == _LISTS else 0
+
+    @property
+    def sections(self) -> list[tuple[type[np.generic], tuple[int, ...]]]:
+        """What the file holds, one array after the other."""
+        n_rows, width = self.shape
+        found: list[tuple[type[np.generic], tuple[int, ...]]] = [
+            (np.int8, (n_rows, record_bytes(width))),
+            (np.float64, (width + 1,)),
+        ]
+        if self.n_lists:
+            found += [(np.int64, (self.n_lists + 1,)), (np.int32, (n_rows,))]
+            found += [(np.float32, (self.n_lists, width))]
+        return found
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in self.sections)
+
+    @property
+    def sidecar(self) -> dict[str, Any]:
+        """The sidecar, but for the checksum."""
+        return {
+            "format": _FORMAT,
+            "source": self.source.sha256,
+            "n_rows": self.shape[0],
+            "dim": self.shape[1],
+            "n_lists": self.n_lists,
+            "n_bytes": self.n_bytes,
+        }
 
 
-def _codes_path(index: Path, digest: str) -> Path:
-    return index / DERIVED_NAME / f"{digest}.codes"
-
-
-def _expected(source: FileRecord, shape: tuple[int, ...]) -> dict[str, Any]:
-    """The sidecar, but for the checksum."""
-    n_rows, width = shape
-    return {
-        "format": _FORMAT,
-        "source": source.sha256,
-        "n_rows": n_rows,
-        "dim": width,
-        "n_bytes": n_rows * record_bytes(width) + 8 * (width + 1),
-    }
-
-
-def _open(path: Path, source: FileRecord, shape: tuple[int, ...]) -> Codes:
+def _open(wanted: _File) -> Codes:
     """Map one file of codes after its checksum; raises ``OSError`` and :class:`_Refused`."""
-    expected = _expected(source, shape)
-    checksum = _read_sidecar(path.with_suffix(".json"), expected)
-    n_rows, width = shape
-    with path.open("rb") as file:
-        _verify(file, expected["n_bytes"], checksum)
-        size = n_rows * record_bytes(width)
-        file.seek(size)
-        footer = np.frombuffer(file.read(8 * (width + 1)), np.float64)
+    checksum = _read_sidecar(wanted.path.with_suffix(".json"), wanted.sidecar)
+    with wanted.path.open("rb") as file:
+        _verify(file, wanted.n_bytes, checksum)
         # The file that was verified is the one that is mapped, whatever the path means by now.
-        records = np.memmap(file, np.int8, "r", shape=(n_rows, record_bytes(width)))
-    return Codes(np.asarray(records), footer[:-1], float(footer[-1]))
+        arrays, begin = [], 0
+        for kind, shape in wanted.sections:
+            arrays.append(np.asarray(np.memmap(file, kind, "r", begin, shape)))
+            begin += arrays[-1].nbytes
+    records, footer, *rest = arrays
+    lists = Lists(rest[1], np.array(rest[0]), np.array(rest[2])) if rest else None
+    if lists is not None and not lists.is_sound():
+        raise _Refused("組の表が正しくありません")
+    return Codes(records, np.array(footer[:-1]), float(footer[-1]), lists)
 
 
 def _read_sidecar(path: Path, expected: dict[str, Any]) -> str:
@@ -229,16 +283,17 @@ def _verify(file: BufferedReader, n_bytes: int, checksum: str) -> None:
         raise _Refused("チェックサムが違います")
 
 
-def _is_sound(path: Path, source: FileRecord, shape: tuple[int, ...]) -> bool:
+def _is_sound(file: _File) -> bool:
     try:
-        _open(path, source, shape)
+        _open(file)
     except (OSError, _Refused):
         return False
     return True
 
 
-def _write(path: Path, source: FileRecord, vectors: NDArray[np.float16]) -> None:
+def _write(wanted: _File, vectors: NDArray[np.float16]) -> None:
     """Write codes, whole or not at all, then the sidecar that makes them count."""
+    path = wanted.path
     if not path.parent.is_dir():
         path.parent.mkdir()
         sync_folder(path.parent.parent)
@@ -246,7 +301,7 @@ def _write(path: Path, source: FileRecord, vectors: NDArray[np.float16]) -> None
     digest = hashlib.sha256()
     try:
         with draft.open("wb") as file:
-            for block in _file_blocks(vectors):
+            for block in _file_blocks(wanted, vectors):
                 digest.update(block)
                 file.write(block)
             file.flush()
@@ -257,16 +312,19 @@ def _write(path: Path, source: FileRecord, vectors: NDArray[np.float16]) -> None
             draft.unlink()
         raise
     sync_folder(path.parent)
-    sidecar = {**_expected(source, vectors.shape), "sha256": digest.hexdigest()}
-    write_json_file(path.with_suffix(".json"), sidecar)
+    write_json_file(path.with_suffix(".json"), {**wanted.sidecar, "sha256": digest.hexdigest()})
 
 
-def _file_blocks(vectors: NDArray[np.float16]) -> Iterator[memoryview]:
+def _file_blocks(wanted: _File, vectors: NDArray[np.float16]) -> Iterator[memoryview]:
     mean, longest = mean_vector(vectors), 0.0
-    for records, reach in record_blocks(vectors, mean):
+    lists = make_lists(vectors, mean) if wanted.n_lists else None
+    for records, reach in record_blocks(vectors, mean, lists):
         longest = max(longest, reach)
         yield records.data.cast("B")
     yield np.append(mean, longest).data.cast("B")
+    if lists is not None:
+        for array in (lists.offsets, lists.order, lists.centroids):
+            yield array.data.cast("B")
 
 
 def _missing(path: Path) -> DerivedProblem:

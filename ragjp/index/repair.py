@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ragjp.index.catalog import current_generation, meta_value, open_catalog
 from ragjp.index.check import CheckReport, Findings, Problem, examine
 from ragjp.index.check_segments import catalog_rows
+from ragjp.index.dense_lists import dense_setting
 from ragjp.index.derived import ensure_derived
 from ragjp.index.digests import DigestKeeper
 from ragjp.index.lock import changing, writer_lock
@@ -161,7 +162,11 @@ class _Job:
                 damaged.setdefault(number, set())
         for number, stems in sorted(damaged.items()):
             self._mend(segments[number], stems)
-        built = ensure_derived(self._index, read_segments(self._connection)).built
+        built = ensure_derived(
+            self._index,
+            read_segments(self._connection),
+            dense_setting(meta_value(self._connection, "recipe")),
+        ).built
         if built:
             self._mended.append(f"検索を速くするファイルを {len(built)} 個作り直しました。")
 

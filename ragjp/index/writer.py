@@ -26,6 +26,7 @@ from ragjp.index.catalog import (
     open_catalog,
 )
 from ragjp.index.creation import create_catalog, sweep_catalogs
+from ragjp.index.dense_lists import dense_setting
 from ragjp.index.derived import ensure_derived
 from ragjp.index.digests import DigestKeeper
 from ragjp.index.lock import LOCK_NAME, changing, writer_lock
@@ -294,7 +295,8 @@ class IndexWriter:
         chosen = worth_merging(self._connection)
         if chosen:
             self.merge(chosen)
-        ensure_derived(self.path, self.segments())
+        setting = dense_setting(meta_value(self._connection, "recipe"))
+        ensure_derived(self.path, self.segments(), setting)
         return self.generation
 
     def merge(self, numbers: Sequence[int] | None = None) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragjp.config import Retrieval
+from ragjp.index.dense_lists import lists_from
 from ragjp.index.lexical_cpu import Bm25
 from ragjp.index.reader import Allowed, Snapshot
 from ragjp.retrieval.fusion import fuse
@@ -77,7 +78,9 @@ def find_candidates(
     )
     searched = time.perf_counter()
     by_dense, _ = cut(
-        *snapshot.dense.search(question.vector, allowed.rows, depth, keep),
+        *snapshot.dense.search(
+            question.vector, allowed.rows, depth, keep, lists_from=lists_from(settings.dense)
+        ),
         depth,
         snapshot.chunk_ids,
     )

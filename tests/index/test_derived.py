@@ -165,7 +165,7 @@ def test_codes_of_another_format_are_not_read(
     one: tuple[Path, list[Segment]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index, segments = one
-    monkeypatch.setattr(derived, "_FORMAT", 2)
+    monkeypatch.setattr(derived, "_FORMAT", derived._FORMAT + 1)
     assert opened(index, segments).problems[0].code == "derived_missing"
 
 
