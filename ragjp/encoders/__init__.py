@@ -117,6 +117,7 @@ def _bundled_onnx(choice: EncoderChoice, notify: Notify | None) -> Encoder:
         E5_SMALL,
         weights=bundled.WEIGHTS_SHA256,
         precision=precision,
+        pieces=bundled.query_pieces_folder(notify),
     )
 
 

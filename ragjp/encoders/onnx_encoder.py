@@ -7,6 +7,7 @@ session; a few texts (a query) go through a session that uses all threads for on
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,17 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragjp.device import usable_cores
 from ragjp.encoders.onnx_graph import GRAPH_VERSION, Precision
 from ragjp.encoders.packing import fingerprint_of, pack, readable, unit_rows
 from ragjp.encoders.presets import Preset
+from ragjp.encoders.query_tokens import QueryTokenizer, Subwords
 from ragjp.errors import MissingExtra
 from ragjp.types import Encoded, FloatArray
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
+    from tokenizers import Encoding, Tokenizer
 
 
 class OnnxEncoder:
@@ -49,6 +50,8 @@ class OnnxEncoder:
         0.999 and are not mixed in one index.
     threads
         CPU threads; None: every core this process may use.
+    pieces
+        Arrays of :class:`~ragjp.encoders.query_tokens.QueryTokenizer`, to split queries without waiting for ``tokenizer.json``.
 
     Raises
     ------
@@ -65,19 +68,18 @@ class OnnxEncoder:
         weights: str,
         precision: Precision,
         threads: int | None = None,
+        pieces: Path | None = None,
     ) -> None:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise _missing(error) from error
+        if importlib.util.find_spec("tokenizers") is None:
+            raise _missing("tokenizers")
         self.name = name
         self._preset = preset
         self._threads = threads or usable_cores()
         self._model = folder / "model.onnx"
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.encode_special_tokens = True
+        self._tokenizer_file = folder / "tokenizer.json"
+        self._tokenizer: Tokenizer | None = None
         self._max_tokens = preset.max_tokens or 512
-        self._tokenizer.enable_truncation(self._max_tokens)
+        self._queries = QueryTokenizer(pieces, self._max_tokens) if pieces else None
         self._sessions: dict[int, Any] = {}
         self._opening = threading.Lock()
         self.dim = self.token_dim = int(self._session(self._threads).get_outputs()[0].shape[-1])
@@ -102,28 +104,54 @@ class OnnxEncoder:
         tokens
             Also return token rows: about 1.5 kB for each token in memory, so hand over a few hundred texts at a time.
         """
-        return self._encode(texts, self._preset.passage_prefix, tokens)
+        prefix = self._preset.passage_prefix
+        return self._encode(self._split([readable(text) for text in texts], prefix), tokens)
 
     def encode_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed queries; see :meth:`encode_passages`."""
-        return self._encode(texts, self._preset.query_prefix, tokens)
+        prefix = self._preset.query_prefix
+        return self._encode(self._split_queries([readable(text) for text in texts], prefix), tokens)
 
-    def _encode(self, texts: Sequence[str], prefix: str, tokens: bool) -> Encoded:
-        inputs = [prefix + readable(text) for text in texts]
-        encodings = self._tokenizer.encode_batch(inputs) if inputs else []
+    def _split_queries(self, texts: Sequence[str], prefix: str) -> list[Subwords]:
+        """Split short texts without the tokenizer where that is the same."""
+        if self._queries is None:
+            return self._split(texts, prefix)
+        found = [self._queries.split(prefix, text) for text in texts]
+        rest = iter(self._split([texts[at] for at, own in enumerate(found) if own is None], prefix))
+        return [next(rest) if own is None else own for own in found]
+
+    def _split(self, texts: Sequence[str], prefix: str) -> list[Subwords]:
+        """Split texts with the tokenizer, loaded when first needed."""
+        if not texts:
+            return []
+        encodings = self._loaded_tokenizer().encode_batch([prefix + text for text in texts])
+        return [_subwords(encoding, len(prefix.rstrip())) for encoding in encodings]
+
+    def _loaded_tokenizer(self) -> Tokenizer:
+        with self._opening:
+            if self._tokenizer is None:
+                from tokenizers import Tokenizer
+
+                tokenizer = Tokenizer.from_file(str(self._tokenizer_file))
+                tokenizer.encode_special_tokens = True
+                tokenizer.enable_truncation(self._max_tokens)
+                self._tokenizer = tokenizer
+            return self._tokenizer
+
+    def _encode(self, inputs: Sequence[Subwords], tokens: bool) -> Encoded:
         vectors = np.empty((len(inputs), self.dim), np.float32)
         parts: list[FloatArray] = [np.empty((0, self.dim), np.float32)] * len(inputs)
         many = len(inputs) >= 2 * self._threads and self._threads > 1
         session = self._session(1 if many else self._threads)
 
         def run(row: int) -> None:
-            hidden = _forward(session, encodings[row])
+            hidden = _forward(session, inputs[row])
             vectors[row] = hidden.mean(axis=0)
             if tokens:
-                parts[row] = unit_rows(hidden[_kept(encodings[row], len(prefix.rstrip()))])
+                parts[row] = unit_rows(hidden[inputs[row].kept])
 
         # The longest first: the threads finish together.
-        order = sorted(range(len(inputs)), key=lambda row: -len(encodings[row]))
+        order = sorted(range(len(inputs)), key=lambda row: -len(inputs[row].ids))
         if many:
             with ThreadPoolExecutor(self._threads, thread_name_prefix="ragjp-onnx") as pool:
                 list(pool.map(run, order))
@@ -139,26 +167,24 @@ class OnnxEncoder:
             return self._sessions[threads]
 
 
-def _forward(session: Any, encoding: Encoding) -> FloatArray:  # noqa: ANN401
+def _forward(session: Any, subwords: Subwords) -> FloatArray:  # noqa: ANN401
     """Run one text; (T, H)."""
-    ids = np.array([encoding.ids], np.int64)
-    hidden: FloatArray = session.run(None, {"input_ids": ids})[0][0]
+    hidden: FloatArray = session.run(None, {"input_ids": subwords.ids[None]})[0][0]
     return hidden
 
 
-def _kept(encoding: Encoding, prefix_chars: int) -> NDArray[np.bool_]:
-    """Which tokens belong to the text itself: neither special nor of the prefix; (T,) bool."""
+def _subwords(encoding: Encoding, prefix_chars: int) -> Subwords:
+    """Take over what ``tokenizers`` found."""
     special = np.array(encoding.special_tokens_mask, bool)
     starts = np.array([start for start, _ in encoding.offsets])
-    kept: NDArray[np.bool_] = ~special & (starts >= prefix_chars)
-    return kept
+    return Subwords(np.array(encoding.ids, np.int64), ~special & (starts >= prefix_chars))
 
 
 def _open(model: Path, threads: int) -> Any:  # noqa: ANN401
     try:
         import onnxruntime
     except ImportError as error:
-        raise _missing(error) from error
+        raise _missing(error.name) from error
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -174,8 +200,8 @@ def _open(model: Path, threads: int) -> Any:  # noqa: ANN401
     )
 
 
-def _missing(error: ImportError) -> MissingExtra:
+def _missing(package: str | None) -> MissingExtra:
     return MissingExtra(
-        f"ONNX で埋め込みを計算するためのパッケージ {error.name} がありません。"
+        f"ONNX で埋め込みを計算するためのパッケージ {package} がありません。"
         "pip install 'ragjp[offline]' で入れてください。"
     )

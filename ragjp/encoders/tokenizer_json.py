@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 #: Removed before NFKC, as ``nmt_nfkc`` does.
-_DROPPED = r"[\x{1}-\x{8}\x{B}\x{E}-\x{1F}\x{7F}\x{8F}\x{9F}]"
+DROPPED = r"[\x{1}-\x{8}\x{B}\x{E}-\x{1F}\x{7F}\x{8F}\x{9F}]"
 #: Read as a blank, as ``nmt_nfkc`` does.
-_BLANKS = r"[\t\n\f\r\x{1680}\x{200B}-\x{200F}\x{2028}\x{2029}\x{2581}\x{FEFF}\x{FFFD}]"
-_FULLWIDTH_TILDE = "\uff5e"
+BLANKS = r"[\t\n\f\r\x{1680}\x{200B}-\x{200F}\x{2028}\x{2029}\x{2581}\x{FEFF}\x{FFFD}]"
+FULLWIDTH_TILDE = "\uff5e"
 #: Stands for the full-width tilde while NFKC runs; a private-use character that no vocabulary has.
-_TILDE_KEPT = "\uf8f5"
+TILDE_KEPT = "\uf8f5"
 #: Score of ``<s>``, ``</s>`` and the like as pieces: below any path through ordinary pieces, so that a document that spells
 #: one of them is text and never a control token.
 _NEVER = -1000.0
@@ -58,11 +58,11 @@ def build_tokenizer(pieces: Pieces) -> Tokenizer:
     tokenizer = Tokenizer(Unigram(vocabulary, unk_id=pieces.unk, byte_fallback=False))
     tokenizer.normalizer = no.Sequence(
         [
-            no.Replace(Regex(_DROPPED), ""),
-            no.Replace(Regex(_BLANKS), " "),
-            no.Replace(_FULLWIDTH_TILDE, _TILDE_KEPT),
+            no.Replace(Regex(DROPPED), ""),
+            no.Replace(Regex(BLANKS), " "),
+            no.Replace(FULLWIDTH_TILDE, TILDE_KEPT),
             no.NFKC(),
-            no.Replace(_TILDE_KEPT, _FULLWIDTH_TILDE),
+            no.Replace(TILDE_KEPT, FULLWIDTH_TILDE),
             no.Replace(Regex(" {2,}"), " "),
         ]
     )
