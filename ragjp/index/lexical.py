@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.index.lexical_blocks import Blocks, bits_for, scale_for
 from ragjp.index.lexical_cpu import Bm25
-from ragjp.index.lexical_fields import damaged, frozen, joined_field, norms_of
+from ragjp.index.lexical_fields import Field, damaged, frozen, joined_field, norms_of
 from ragjp.index.lexical_numpy import best_rows, gains, places_in, summed
 from ragjp.index.lexical_terms import KERNELS, LexicalView, Span, Terms
 from ragjp.index.postings import Postings
@@ -31,6 +31,8 @@ from ragjp.types import BoolArray, FloatArray, IntArray
 #: What a compiled search can take; more fields go the NumPy way.
 _MOST_FIELDS = 4
 _MOST_CONSTANTS = 4
+#: A segment of no more rows is scored as a whole: all scores and length codes stay in the processor's second cache.
+_WHOLE = 1 << 16
 #: A view with fewer than one row in this many passes over hidden rows as it reads postings.
 _SPARSE = 8
 #: Gains are multiples of this while the weights of a question sum to less than 2**20.
@@ -52,7 +54,7 @@ class RowScores:
 class _Wanted(NamedTuple):
     """A term of a question: its own weight (repeats times idf), that times its field's, and where its postings are."""
 
-    field: str
+    field: Field
     own: float
     weight: float
     spans: tuple[Span, ...]
@@ -107,6 +109,8 @@ class LexicalIndex:
         if self._kernels() is None:
             return f"NumPy（{compiled.why_not() or '数値計算の部品を読み込み中です'}）"
         largest = max(np.diff(self._bases).tolist(), default=0)
+        if largest <= _WHOLE:
+            return "numba（全行を採点）"
         return f"numba（{1 << bits_for(largest):,} 行ごとの上限で枝刈り）"
 
     def _kernels(self) -> ModuleType | None:
@@ -170,7 +174,7 @@ class LexicalIndex:
         norms = self._norms(view, constants)
         parts = []
         for one in wanted:
-            field = self._fields[one.field]
+            field = one.field
             for segment, start, stop in one.spans:
                 rows = field.segments[segment].rows[start:stop] + np.int64(self._bases[segment])
                 tf = field.segments[segment].counts[start:stop]
@@ -191,18 +195,14 @@ class LexicalIndex:
         restricted: bool,
     ) -> tuple[IntArray, FloatArray]:
         granule = _granule([one.weight for one in wanted])
-        norms = _padded(self._norms(view, constants))
-        scales = [
-            scale_for(view.mean_lengths[name], field.mean) for name, field in self._fields.items()
-        ]
-        scale = np.array(scales + [1.0] * (_MOST_FIELDS - len(scales)))
-        blocks_of = self._blocks_of(constants)
-        by_segment: dict[int, tuple[list[tuple[int, int, int]], list[float]]] = {}
-        for name, _, weight, spans in wanted:
-            number = self._fields[name].number
+        norms = self._norms(view, constants)
+        by_segment: dict[int, tuple[list[int], list[float]]] = {}
+        for field, _, weight, spans in wanted:
             for segment, start, stop in spans:
-                keys, list_weights = by_segment.setdefault(segment, ([], []))
-                keys.append((number, start, stop))
+                if segment not in by_segment:
+                    by_segment[segment] = [], []
+                keys, list_weights = by_segment[segment]
+                keys += field.number, start, stop
                 list_weights.append(weight)
         found: list[IntArray] = []
         scores: list[FloatArray] = []
@@ -210,24 +210,39 @@ class LexicalIndex:
         for segment, (keys, list_weights) in by_segment.items():
             base = self._bases[segment]
             size = self._bases[segment + 1] - base
-            blocks = blocks_of[segment]
-            slots, tables = blocks.slots(kernels, keys)
-            rows, values, least = kernels.search(
-                *self._arrays[segment],
-                norms,
-                *tables,
-                np.array(slots, np.int64),
-                np.array(list_weights),
-                scale,
-                blocks.bits,
-                size,
-                kept[base : base + size],
-                restricted,
-                _SPARSE * view.n_rows < self.n_rows,
-                granule,
-                most,
-                least,
-            )
+            kept_here = kept[base : base + size]
+            if size <= _WHOLE:
+                rows, values, least = kernels.search_whole(
+                    *self._arrays[segment],
+                    norms,
+                    np.array(keys, np.int64),
+                    np.array(list_weights),
+                    size,
+                    kept_here,
+                    restricted,
+                    granule,
+                    most,
+                    least,
+                )
+            else:
+                blocks = self._blocks_of(constants)[segment]
+                slots, tables = blocks.slots(kernels, keys)
+                rows, values, least = kernels.search(
+                    *self._arrays[segment],
+                    norms,
+                    *tables,
+                    np.array(slots, np.int64),
+                    np.array(list_weights),
+                    self._scale(view),
+                    blocks.bits,
+                    size,
+                    kept_here,
+                    restricted,
+                    _SPARSE * view.n_rows < self.n_rows,
+                    granule,
+                    most,
+                    least,
+                )
             found.append(rows + base if base else rows)
             scores.append(values)
         if len(found) == 1:
@@ -251,7 +266,7 @@ class LexicalIndex:
         names = list(self._fields)
         sums = np.zeros((len(names) + 1, len(rows)))
         for one in wanted:
-            field = self._fields[one.field]
+            field = one.field
             for segment, start, stop in one.spans:
                 postings, base = field.segments[segment], self._bases[segment]
                 listed, counts = postings.rows[start:stop], postings.counts[start:stop]
@@ -326,26 +341,33 @@ class LexicalIndex:
             repeats = Counter(terms.get(name, ()))
             if not repeats or name not in self._fields:
                 continue
-            known = self._vocabulary.seen(name, list(repeats), view)
+            field, known = self._fields[name], self._vocabulary.seen(name, list(repeats), view)
             for term, times in repeats.items():
                 frequency, rarity, spans = known[term]
                 if frequency:
                     own = times * rarity
-                    wanted.append(_Wanted(name, own, field_weight * own, spans))
+                    wanted.append(_Wanted(field, own, field_weight * own, spans))
         return wanted
 
     def _norms(self, view: LexicalView, constants: Bm25) -> tuple[NDArray[np.float64], ...]:
-        """By field, the formula's ``k1 * (1 - b + b * len / avglen)`` for each distinct length (C,)."""
+        """By field as the kernels take them, the formula's ``k1 * (1 - b + b * len / avglen)`` for each distinct length (C,)."""
         found = view.norms.get(constants)
         if found is None:
             fields = self._fields.items()
-            found = tuple(
+            found = _padded(
                 norms_of(f.table, view.mean_lengths[name], constants) for name, f in fields
             )
             if len(view.norms) >= _MOST_CONSTANTS:
                 view.norms.clear()
             view.norms[constants] = found
         return found
+
+    def _scale(self, view: LexicalView) -> NDArray[np.float64]:
+        """By field, what a view's mean length may raise the peaks by (4,)."""
+        scale = np.ones(_MOST_FIELDS)
+        for name, field in self._fields.items():
+            scale[field.number] = scale_for(view.mean_lengths[name], field.mean)
+        return scale
 
     def _blocks_of(self, constants: Bm25) -> tuple[Blocks, ...]:
         with self._lock:

@@ -70,9 +70,16 @@ class Blocks:
         )
 
     def slots(
-        self, kernels: ModuleType, keys: Sequence[ListKey]
+        self, kernels: ModuleType, numbers: Sequence[int]
     ) -> tuple[list[int], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-        """Slots of some lists, and the tables that they are slots of: ``lists``, ``starts`` and ``peaks`` of the kernels."""
+        """Slots of some lists, and the tables that they are slots of: ``lists``, ``starts`` and ``peaks`` of the kernels.
+
+        Parameters
+        ----------
+        numbers
+            (3 * L,) the lists' keys, one after the other.
+        """
+        keys = list(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
         with self._lock:
             known = self._slots
             found = [known.get(key, -1) for key in keys]

@@ -56,7 +56,7 @@ def damaged(field: str, fault: str) -> IndexCorrupt:
     """Say that a field's postings contradict themselves."""
     return IndexCorrupt(
         f"索引の語の表「{field}」が壊れています（{fault}）。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。",
-        code="postingsdamaged",
+        code="postings_damaged",
     )
 
 

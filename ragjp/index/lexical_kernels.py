@@ -32,15 +32,14 @@ from ragjp.index.lexical_list_kernels import (
     ROWS,
     SEEN,
     count,
+    first_fault,
     gain_of,
     measure,
     score_rows,
 )
+from ragjp.index.lexical_whole_kernels import MOST_FIELDS, search_whole
 
-__all__ = ["count", "measure", "score_rows", "search"]
-
-#: A search's tuples of arrays have one place per field; unused places repeat the first.
-MOST_FIELDS = 4
+__all__ = ["count", "first_fault", "measure", "score_rows", "search", "search_whole"]
 
 _U = np.uint64
 #: A float64 below ``x * _BELOW`` is below the float32 ``x`` after rounding too.

@@ -84,6 +84,36 @@ def measure(
         starts[block] = len(rows)
 
 
+@njit(types.int64(ROWS, COUNTS, types.int64[::1], types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def first_fault(
+    rows: NDArray[Any], counts: NDArray[Any], spans: NDArray[Any], n_rows: int
+) -> np.int64:
+    """Which list is the first that :func:`ragjp.index.postings.rows_fault` finds fault with; -1 for none.
+
+    Parameters
+    ----------
+    rows, counts
+        (P,) a field's postings.
+    spans
+        (2 * L,) first and last + 1 posting of each list; within P, and none empty.
+    n_rows
+        Of the segment.
+    """
+    for i in range(len(spans) // 2):
+        listed, counted = (
+            rows[spans[2 * i] : spans[2 * i + 1]],
+            counts[spans[2 * i] : spans[2 * i + 1]],
+        )
+        faults = np.int64(listed[0] < 0) + np.int64(listed[len(listed) - 1] >= n_rows)
+        for p in range(_U(1), _U(len(listed))):
+            faults += np.int64(listed[p] <= listed[p - _U(1)])
+        for p in range(_U(len(counted))):
+            faults += np.int64(counted[p] == 0)
+        if faults:
+            return np.int64(i)
+    return np.int64(-1)
+
+
 @njit(types.int64(ROWS, SEEN), nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def count(rows: NDArray[Any], seen: NDArray[Any]) -> np.int64:
     """How many of a list's rows (p,) are seen (n,)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.index.lexical_cpu import Bm25, idf
 from ragjp.index.lexical_fields import Field, damaged
-from ragjp.index.postings import rows_fault
+from ragjp.index.postings import Postings, rows_fault
 from ragjp.types import BoolArray
 
 KERNELS = "ragjp.index.lexical_kernels"
@@ -89,16 +89,30 @@ class Terms:
         missing = [term for term, spans in found.items() if spans is None]
         spans: dict[str, list[Span]] = {term: [] for term in missing}
         for segment, postings in enumerate(self._fields[name].segments if missing else ()):
-            for term, number in zip(missing, postings.find(missing).tolist(), strict=True):
-                if number < 0:
-                    continue
-                if fault := rows_fault(postings, number):
-                    raise damaged(name, fault)
-                start, stop = postings.offsets[number : number + 2].tolist()
-                spans[term].append((segment, start, stop))
+            numbers = postings.find(missing)
+            places = np.flatnonzero(numbers >= 0)
+            if not len(places):
+                continue
+            numbers = numbers[places]
+            edges = np.stack([postings.offsets[numbers], postings.offsets[numbers + 1]], axis=1)
+            if fault := _fault(postings, numbers, edges):
+                raise damaged(name, fault)
+            for place, (start, stop) in zip(places.tolist(), edges.tolist(), strict=True):
+                spans[missing[place]].append((segment, start, stop))
         remembered.update({term: tuple(each) for term, each in spans.items()})
         if len(remembered) > _MOST_TERMS:
             self._spans[name] = {}
         return {
             term: tuple(spans[term]) if known is None else known for term, known in found.items()
         }
+
+
+def _fault(postings: Postings, numbers: NDArray[np.int64], edges: NDArray[np.int64]) -> str:
+    """Say what is wrong with the postings of some terms (L,), whose first and last + 1 are ``edges`` (L, 2); empty when nothing is."""
+    kernels = compiled.ready(KERNELS)
+    if kernels is not None:
+        place = kernels.first_fault(
+            postings.rows, postings.counts, edges.ravel(), len(postings.lengths)
+        )
+        return rows_fault(postings, int(numbers[place])) if place >= 0 else ""
+    return next(filter(None, (rows_fault(postings, number) for number in numbers.tolist())), "")

@@ -78,13 +78,13 @@ class Postings:
         numbers = np.full(len(terms), -1, dtype=np.int64)
         if not len(self.hashes):
             return numbers
-        keys = np.array([term_hash(term) for term in terms], dtype=np.uint64)
+        encoded = [_encoded(term) for term in terms]
+        keys = np.array([_key(each) for each in encoded], dtype=np.uint64)
         places = np.searchsorted(self.hashes, keys)
-        inside = places < len(self.hashes)
-        same = inside & (self.hashes[np.where(inside, places, 0)] == keys)
-        for slot in np.flatnonzero(same).tolist():
-            if self._encoded(int(places[slot])) == _encoded(terms[slot]):
-                numbers[slot] = places[slot]
+        for slot, place in enumerate(places.tolist()):
+            # A spelling costs less to compare than another look at the hashes.
+            if place < len(self.hashes) and self._encoded(place) == encoded[slot]:
+                numbers[slot] = place
         return numbers
 
     def spelling(self, number: int) -> str:

@@ -44,13 +44,16 @@ QUESTION = st.fixed_dictionaries(
 WEIGHTS = {"lemma": 0.8, "bigram": 0.2}
 
 
-@pytest.fixture(autouse=True, params=["compiled", "numpy"])
+@pytest.fixture(autouse=True, params=["blocks", "whole", "mixed", "numpy"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every test runs on both paths; small blocks, so that small indexes have many of them."""
+    """Every test runs on all paths; small blocks, so that small indexes have many of them."""
     if request.param == "numpy":
         monkeypatch.setattr(compiled, "ready", lambda module: None)
     elif compiled.load(KERNELS) is None:
         pytest.skip(compiled.why_not())
+    else:
+        largest = {"blocks": 0, "whole": 1 << 16, "mixed": 8}[request.param]
+        monkeypatch.setattr(lexical, "_WHOLE", largest)
     monkeypatch.setattr(lexical_blocks, "bits_for", lambda n_rows: 2)
     return str(request.param)
 
