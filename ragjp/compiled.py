@@ -1,7 +1,9 @@
 """numba, the gate to compiled CPU kernels: whether it is there, and kernels that load beside the first answers.
 
-Importing numba and its cached kernels costs most of a second, more than a small index needs for an answer. So a module of kernels
-is loaded in a background thread: until :func:`ready` hands it out, the NumPy path answers, with the same result.
+Importing numba and its cached kernels costs most of a second, more than a small index needs for an answer. So one background thread
+loads the modules that were asked for, and only a moment after the first was: beside the first answer it would take a core and the
+interpreter from it, and a command that answers once ends before. Until :func:`ready` hands a module out, the NumPy path answers,
+with the same result.
 """
 
 from __future__ import annotations
@@ -9,41 +11,55 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
+from queue import SimpleQueue
 from types import ModuleType
+
+#: Seconds from the first wish to the first import: longer than the first answer takes.
+HEAD_START_S = 1.0
 
 _lock = threading.Lock()
 _loaded: dict[str, ModuleType] = {}
-_loading: dict[str, threading.Thread] = {}
 _failed: dict[str, str] = {}
+_asked: set[str] = set()
+_queue: SimpleQueue[str] = SimpleQueue()
 
 
 def why_not() -> str:
-    """Say why there are no compiled kernels; empty when there are."""
-    if importlib.util.find_spec("numba") is None:
-        return "numba が入っていません。pip install 'ragjp[cpu]' で入れてください。"
-    return next(iter(_failed.values()), "")
+    """Say why there are no compiled kernels, or which are missing; empty when nothing is."""
+    return _no_numba() or next(iter(_failed.values()), "")
 
 
 def ready(module: str) -> ModuleType | None:
-    """Hand out a module of kernels when it is loaded; start loading it when not. None means: take the NumPy path this time."""
+    """Hand out a module of kernels when it is loaded; have it loaded when not. None means: take the NumPy path this time."""
     found = _loaded.get(module)
-    if found is not None or why_not():
+    if found is not None or module in _asked or _no_numba():
         return found
     with _lock:
-        if module not in _loading:
-            _loading[module] = threading.Thread(
-                target=_load, args=(module,), name=f"load {module}", daemon=True
-            )
-            _loading[module].start()
+        if module not in _asked:
+            if not _asked:
+                threading.Thread(target=_load_all, name="load kernels", daemon=True).start()
+            _asked.add(module)
+            _queue.put(module)
     return _loaded.get(module)
 
 
 def load(module: str) -> ModuleType | None:
-    """Wait for a module of kernels: for bulk work, where the second it takes is nothing. None when there is no numba."""
-    found = ready(module)
-    if found is None and module in _loading:
-        _loading[module].join()
+    """Load a module of kernels now: for bulk work, where the second it takes is nothing. None when it cannot be loaded."""
+    if module not in _loaded and module not in _failed and not _no_numba():
+        _load(module)
     return _loaded.get(module)
+
+
+def _no_numba() -> str:
+    if importlib.util.find_spec("numba") is None:
+        return "numba が入っていません。pip install 'ragjp[cpu]' で入れてください。"
+    return ""
+
+
+def _load_all() -> None:
+    threading.Event().wait(HEAD_START_S)
+    while True:
+        load(_queue.get())
 
 
 def _load(module: str) -> None:
