@@ -262,8 +262,13 @@ class DenseIndex:
         start, cursor = 0, np.zeros(3, np.int64)
         if codes is not None:
             coarse, line = codes.draft(grid)
-            lists, wanted = probe or (None, _ALL)
-            ranges = lists.ranges(grid) if lists else np.array([[0, len(usable)]])
+            order, numbers = codes.order, codes.order
+            ranges, wanted = np.array([[0, len(usable)]]), _ALL
+            if probe is not None:
+                ranges, wanted = probe[0].ranges(grid), probe[1]
+            elif len(order):
+                # To read everything it is a third faster to bring the view into the records' order first.
+                usable, numbers = usable[order], np.empty(0, np.int32)
         while start < (len(usable) if codes is None else len(ranges)):
             rows, uppers = np.empty(size, np.int64), np.empty(size, np.float64)
             if codes is None:
@@ -274,7 +279,7 @@ class DenseIndex:
                 n_found = kernels.scan_codes(
                     codes.records,
                     codes.tails,
-                    codes.order,
+                    numbers,
                     usable,
                     coarse,
                     line,
@@ -286,6 +291,8 @@ class DenseIndex:
                     uppers,
                 )
                 start = int(cursor[0])
+                if len(order) > len(numbers):
+                    rows = order[rows[:n_found]].astype(np.int64)
             kept_rows = np.concatenate([kept_rows, rows[:n_found]])
             kept_uppers = np.concatenate([kept_uppers, uppers[:n_found]])
             kept = kept_uppers >= heap[0]

@@ -43,14 +43,16 @@ def unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def corpus() -> tuple[NDArray[np.float16], FloatArray, NDArray[np.int64]]:
-    """Rows like an encoder's: most of their length shared, topics within topics; queries near some of them; each row's topic."""
+    """Rows like an encoder's: most of their length shared, each between two themes, of which the nearer is its topic; and queries."""
     rng = np.random.default_rng(11)
     shared = rng.standard_normal(WIDTH) * 2
     topics = rng.standard_normal((40, WIDTH))
     themes = topics[rng.integers(0, 40, 800)] + 0.6 * rng.standard_normal((800, WIDTH))
     theme = rng.integers(0, 800, N_ROWS)
-    rows = unit(shared + themes[theme] + 0.4 * rng.standard_normal((N_ROWS, WIDTH)))
-    queries = unit(rows[rng.integers(0, N_ROWS, 40)] + 0.03 * rng.standard_normal((40, WIDTH)))
+    weight = rng.uniform(0.5, 0.9, (N_ROWS, 1))
+    mixed = weight * themes[theme] + (1 - weight) * themes[rng.integers(0, 800, N_ROWS)]
+    rows = unit(shared + mixed + 0.25 * rng.standard_normal((N_ROWS, WIDTH)))
+    queries = unit(rows[rng.integers(0, N_ROWS, 40)] + 0.1 * rng.standard_normal((40, WIDTH)))
     return rows.astype(np.float16), queries.astype(np.float32), theme
 
 
