@@ -6,33 +6,25 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ragjp.config import Recipe, parse_recipe, with_environment
 from ragjp.encoders import load_encoder
 from ragjp.errors import IndexCorrupt, IndexMismatch, RequestError
 from ragjp.index.reader import DocumentInfo, Snapshot
 from ragjp.japanese.terms import Analyzer
-from ragjp.rerank.late_interaction import rerank
-from ragjp.rerank.mmr_cpu import mmr_order
+from ragjp.ranking import RANKINGS, RankingName, hits_of, order_candidates
 from ragjp.retrieval.candidates import Candidates, Question, find_candidates
 from ragjp.retrieval.filters import rows_to_keep
-from ragjp.retrieval.fusion import fuse, normalise
 from ragjp.retrieval.operators import ParsedQuery, parse_operators
-from ragjp.retrieval.ties import best_first
-from ragjp.types import Answer, Encoder, FloatArray, Hit, IntArray, Ranking, View
+from ragjp.types import Answer, Encoder, Ranking, View
 
 if TYPE_CHECKING:
     from ragjp.chain.answer import Answerer
     from ragjp.chain.events import Event
 
-RankingName = Literal["bm25", "dense", "fused", "reranked"]
-RANKINGS: tuple[RankingName, ...] = ("bm25", "dense", "fused", "reranked")
 MAX_K = 2048
 MAX_QUERY_CHARS = 4000
 #: Reason codes of a generation that a merge has forgotten, and how often a reader moves on to a newer one.
@@ -263,9 +255,11 @@ class Engine:
         results: dict[RankingName, Ranking] = {}
         for name in rankings:
             stage_started = time.perf_counter()
-            order, scores, maxsim = self._order(snapshot, found, question, name, k)
+            order, scores, maxsim = order_candidates(
+                snapshot, found, question, name, self.recipe.rerank, k
+            )
             reranked = time.perf_counter()
-            hits = _hits(snapshot, found, order[:k], scores[:k], maxsim)
+            hits = hits_of(snapshot, found, order[:k], scores[:k], maxsim)
             now = time.perf_counter()
             own = {"rerank": (reranked - stage_started) * 1000, "load": (now - reranked) * 1000}
             total = (now - started) * 1000
@@ -273,43 +267,6 @@ class Engine:
                 asked.query, hits, snapshot.generation, {**timings, **own, "total": total}
             )
         return results
-
-    def _order(
-        self, snapshot: Snapshot, found: Candidates, question: Question, name: RankingName, k: int
-    ) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Places in the candidates, best first, with their scores, and MaxSim by place (NaN where there is none)."""
-        by_name = {
-            "bm25": found.bm25,
-            "dense": found.dense,
-            "fused": found.fused,
-            "reranked": found.fused,
-        }
-        scores = by_name[name]
-        order = best_first(scores, found.rows, snapshot.chunk_ids)
-        if name == "bm25":
-            order = order[scores[order] > 0]
-        final = scores[order]
-        maxsim = np.full(len(found.rows), np.nan, dtype=np.float32)
-        if name != "reranked":
-            return order, final, maxsim
-        store = snapshot.tokens
-        settings = self.recipe.rerank
-        if store is not None and len(question.tokens) and settings.maxsim:
-            first_stage = fuse(found.bm25, found.dense, settings.dense_weight)[order]
-            reranked = rerank(
-                final, first_stage, found.rows[order], question.tokens, store, settings
-            )
-            maxsim[order] = reranked.maxsim
-            order, final = order[reranked.order], reranked.scores
-        if settings.mmr_lambda < 1.0:
-            head = order[: settings.depth]
-            vectors = snapshot.vectors(found.rows[head])
-            chosen = mmr_order(
-                normalise(final[: len(head)]), vectors, settings.mmr_lambda, min(k, len(head))
-            )
-            order = np.concatenate([head[chosen], order[len(head) :]])
-            final = np.concatenate([final[chosen], final[len(head) :]])
-        return order, final, maxsim
 
     def page_text(self, doc_id: str, page: int, *, view: View) -> str:
         """Return the text of a page exactly as it was indexed.
@@ -411,39 +368,3 @@ def _require_same(path: Path, what: str, stored: str, installed: str) -> None:
             f"索引 {path} は別の{what}で作られています（索引: {stored}、この環境: {installed}）。"
             f"同じ{what}を入れるか、ragjp index で作り直してください。"
         )
-
-
-def _hits(
-    snapshot: Snapshot, found: Candidates, order: IntArray, scores: FloatArray, maxsim: FloatArray
-) -> tuple[Hit, ...]:
-    chunks = snapshot.chunks([int(row) for row in found.rows[order]])
-    hits = []
-    for place, score, chunk in zip(order, scores, chunks, strict=True):
-        parts = {
-            "bm25": float(found.bm25[place]),
-            "dense": float(found.dense[place]),
-            "fused": float(found.fused[place]),
-        }
-        if not np.isnan(maxsim[place]):
-            parts["maxsim"] = float(maxsim[place])
-        hits.append(
-            Hit(
-                chunk.doc_id,
-                chunk.chunk_id,
-                chunk.page,
-                chunk.start,
-                chunk.end,
-                chunk.text,
-                chunk.title,
-                chunk.heading_path,
-                float(score),
-                parts,
-            )
-        )
-    return _ties_by_id(hits)
-
-
-def _ties_by_id(hits: list[Hit]) -> tuple[Hit, ...]:
-    """Order equal scores by chunk id; scores never rise down the list, except under MMR, whose order is its own."""
-    falling = all(a.score >= b.score for a, b in pairwise(hits))
-    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id)) if falling else hits)

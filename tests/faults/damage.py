@@ -26,9 +26,10 @@ from library import (
     word,
 )
 
-from ragjp.engine import RANKINGS, Engine
+from ragjp.engine import Engine
 from ragjp.errors import AccessDenied, RagjpError
 from ragjp.index.check import check
+from ragjp.ranking import RANKINGS
 from ragjp.types import View
 
 QUESTIONS = (word(1), word(4), "旅費と休暇の扱いを定めます", "第2版", "通達")

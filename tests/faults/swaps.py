@@ -34,9 +34,10 @@ from library import (
     word,
 )
 
-from ragjp.engine import RANKINGS, Engine
+from ragjp.engine import Engine
 from ragjp.errors import AccessDenied
 from ragjp.index.check import check
+from ragjp.ranking import RANKINGS
 from ragjp.types import View
 
 N_DOCUMENTS = 6

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from builds import recipe
 
-from ragjp.engine import RANKINGS, Engine
+from ragjp.engine import Engine
 from ragjp.index.check import check
 from ragjp.jobs import build as build_module
 from ragjp.jobs.build import build
+from ragjp.ranking import RANKINGS
 from ragjp.types import View
 
 EVERYONE = View.of("everyone")
