@@ -4,9 +4,10 @@ The records of codes lie in list order, so that a list is read in one run, and t
 bytes a row and the centroids. faiss finds the centroids when they are built (k-means); nothing here needs it to search, and no file
 of faiss is ever parsed. Within the lists that are read a search is as exact as one without lists, scores included.
 
-How many rows to read was measured, not derived: over encoder vectors, 20 thousand to a million rows, views of 1 to 100 % and k from
-10 to 2000, the lists nearest to the query held 95 % of the k best once they held about 10 · √(k · n) of the n rows that the view
-allows (``docs/LOG.md``). Counted are allowed rows: a view that has nothing near the query makes the search go further by itself.
+How many rows to read was measured, not derived: of 100 thousand to a million rows blended from encoder vectors, for k of 10 and 100
+and random views of 5 to 100 %, the lists nearest to the query held 95 % of the k best once they held 10 · √(k · n) of the n rows that
+the view allows. The factor was fitted to the questions it was measured with; other corpora may need another. Counted are allowed
+rows: a view that has nothing near the query makes the search go further by itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ragjp.types import FloatArray, IntArray
 
 Setting = Literal["auto", "exact", "approximate"]
 
-#: Segments of fewer rows are searched exactly unless the recipe prefers speed: that takes under 50 ms.
+#: Segments of fewer rows are searched exactly unless the recipe prefers speed: some 50 ms, by 25 at a million.
 AUTO_ROWS = 2_000_000
 #: The same when it does: with fewer, a search for 100 rows would read half of them (see :func:`rows_to_see`).
 MIN_ROWS = 40_000
