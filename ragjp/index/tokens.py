@@ -182,7 +182,9 @@ class TokenStore:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a store of {len(self)}")
         owners = np.searchsorted(self._bases, rows, side="right") - 1
         local = rows - self._bases[owners]
-        slots = [(int(owner), np.flatnonzero(owners == owner)) for owner in np.unique(owners)]
+        # Not np.unique: its first call imports numpy.ma, 50 ms of a process's first answer.
+        present = sorted(set(owners.tolist()))
+        slots = [(owner, np.flatnonzero(owners == owner)) for owner in present]
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         for owner, those in slots:
             bounds = self._parts[owner].offsets

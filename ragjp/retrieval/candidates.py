@@ -84,7 +84,8 @@ def find_candidates(
         depth,
         snapshot.chunk_ids,
     )
-    rows = np.union1d(by_bm25, by_dense)
+    # With an index it is np.union1d that does not import numpy.ma, 50 ms of a process's first answer.
+    rows, _ = np.unique(np.concatenate([by_bm25, by_dense]), return_index=True)
     dense = snapshot.dense.scores(question.vector, rows)
     found = time.perf_counter()
     scored = lexical.scores(terms, weights, allowed.statistics, constants, rows)
