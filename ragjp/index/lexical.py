@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.index.lexical_blocks import Blocks, bits_for, scale_for
 from ragjp.index.lexical_cpu import Bm25
-from ragjp.index.lexical_fields import Field, damaged, frozen, joined_field, norms_of
-from ragjp.index.lexical_numpy import best_rows, gains, places_in, summed
+from ragjp.index.lexical_fields import Field, damaged, frozen, joined_field, norms_of, with_ratios
+from ragjp.index.lexical_numpy import GRANULE, best_rows, gains, granule_of, places_in, summed
 from ragjp.index.lexical_terms import KERNELS, LexicalView, Span, Terms
 from ragjp.index.postings import Postings
 from ragjp.types import BoolArray, FloatArray, IntArray
@@ -35,8 +34,6 @@ _MOST_CONSTANTS = 4
 _WHOLE = 1 << 16
 #: A view with fewer than one row in this many passes over hidden rows as it reads postings.
 _SPARSE = 8
-#: Gains are multiples of this while the weights of a question sum to less than 2**20.
-_GRANULE = 2.0**-32
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +167,7 @@ class LexicalIndex:
     def _search_numpy(
         self, wanted: Sequence[_Wanted], view: LexicalView, constants: Bm25, k: int, kept: BoolArray
     ) -> tuple[IntArray, FloatArray]:
-        granule = _granule([one.weight for one in wanted])
+        granule = granule_of([one.weight for one in wanted])
         norms = self._norms(view, constants)
         parts = []
         for one in wanted:
@@ -194,7 +191,7 @@ class LexicalIndex:
         kept: BoolArray,
         restricted: bool,
     ) -> tuple[IntArray, FloatArray]:
-        granule = _granule([one.weight for one in wanted])
+        granule = granule_of([one.weight for one in wanted])
         norms = self._norms(view, constants)
         by_segment: dict[int, tuple[list[int], list[float]]] = {}
         for field, _, weight, spans in wanted:
@@ -260,7 +257,7 @@ class LexicalIndex:
         """Score given rows (R,) as :meth:`search` does, field by field too; rows that the view does not allow get 0."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         wanted = self._wanted(terms, weights, view)
-        granule = _granule([one.weight for one in wanted if one.weight > 0])
+        granule = granule_of([one.weight for one in wanted if one.weight > 0])
         norms = self._norms(view, constants)
         kernels = self._kernels()
         names = list(self._fields)
@@ -287,7 +284,7 @@ class LexicalIndex:
                     continue
                 here, places = places_in(listed, rows - base)
                 norm = norms[field.number][field.codes[rows[here]]]
-                sums[field.number, here] += gains(one.own, counts[places], norm, _GRANULE)
+                sums[field.number, here] += gains(one.own, counts[places], norm, GRANULE)
                 if one.weight > 0:
                     sums[-1, here] += gains(one.weight, counts[places], norm, granule)
         sums[:, ~view.rows[rows]] = 0
@@ -313,7 +310,8 @@ class LexicalIndex:
             return np.arange(self.n_rows, dtype=np.int64)
         if field not in self._fields:
             return np.empty(0, np.int64)
-        every = list(self._vocabulary.located(field, list(dict.fromkeys(terms))).values())
+        located = self._vocabulary.located(field, terms)
+        every = [located[term] for term in dict.fromkeys(terms)]
         segments = self._fields[field].segments
         parts = []
         for segment in range(len(segments)):
@@ -338,7 +336,9 @@ class LexicalIndex:
         for name, field_weight in weights.items():
             if not (0 <= field_weight < math.inf):
                 raise ValueError(f"weight of field {name!r}: {field_weight}")
-            repeats = Counter(terms.get(name, ()))
+            repeats: dict[str, int] = {}
+            for term in terms.get(name, ()):
+                repeats[term] = repeats.get(term, 0) + 1
             if not repeats or name not in self._fields:
                 continue
             field, known = self._fields[name], self._vocabulary.seen(name, list(repeats), view)
@@ -350,12 +350,13 @@ class LexicalIndex:
         return wanted
 
     def _norms(self, view: LexicalView, constants: Bm25) -> tuple[NDArray[np.float64], ...]:
-        """By field as the kernels take them, the formula's ``k1 * (1 - b + b * len / avglen)`` for each distinct length (C,)."""
+        """By field as the kernels take them, the norms of the C distinct lengths, and ratios behind them (16 * C,)."""
         found = view.norms.get(constants)
         if found is None:
             fields = self._fields.items()
             found = _padded(
-                norms_of(f.table, view.mean_lengths[name], constants) for name, f in fields
+                with_ratios(norms_of(f.table, view.mean_lengths[name], constants))
+                for name, f in fields
             )
             if len(view.norms) >= _MOST_CONSTANTS:
                 view.norms.clear()
@@ -391,9 +392,3 @@ def _padded(arrays: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
     """One place per field that the kernels know of."""
     found = list(arrays)
     return (*found, *(found[:1] * (_MOST_FIELDS - len(found))))
-
-
-def _granule(weights: Iterable[float]) -> float:
-    """What gains are multiples of: so fine that the sum of the weights still has all its bits in a float64."""
-    _, exponent = math.frexp(sum(weights))
-    return math.ldexp(_GRANULE, max(0, exponent - 19))

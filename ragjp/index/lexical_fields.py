@@ -12,6 +12,9 @@ from ragjp.errors import IndexCorrupt
 from ragjp.index.lexical_cpu import Bm25
 from ragjp.index.postings import Postings, postings_from_arrays
 
+#: Counts below have their ratios in a table; nearly all have.
+RATIOS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -64,6 +67,12 @@ def norms_of(table: NDArray[np.float64], mean: float, constants: Bm25) -> NDArra
     """The formula's ``k1 * (1 - b + b * len / avglen)`` for each distinct length (C,)."""
     relative = table / (mean or 1.0)
     return frozen(constants.k1 * (1 - constants.b + constants.b * relative))
+
+
+def with_ratios(norms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put ``tf / (tf + norm)`` for each tf below 16 behind the norms of C codes (16 * C,): in place of tf = 0 stand the norms."""
+    tf = np.arange(1.0, RATIOS)[:, np.newaxis]
+    return frozen(np.concatenate([norms, (tf / (tf + norms)).ravel()]))
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

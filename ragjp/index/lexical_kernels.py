@@ -32,14 +32,14 @@ from ragjp.index.lexical_list_kernels import (
     ROWS,
     SEEN,
     count,
-    first_fault,
     gain_of,
+    locate,
     measure,
     score_rows,
 )
 from ragjp.index.lexical_whole_kernels import MOST_FIELDS, search_whole
 
-__all__ = ["count", "first_fault", "measure", "score_rows", "search", "search_whole"]
+__all__ = ["count", "locate", "measure", "score_rows", "search", "search_whole"]
 
 _U = np.uint64
 #: A float64 below ``x * _BELOW`` is below the float32 ``x`` after rounding too.

@@ -22,6 +22,10 @@ COUNTS = types.Array(types.uint16, 1, "C", readonly=True)
 CODES = types.Array(types.uint16, 1, "C", readonly=True)
 NORMS = types.Array(types.float64, 1, "C", readonly=True)
 SEEN = types.Array(types.boolean, 1, "C", readonly=True)
+#: And of its vocabulary: hashes, spellings, ends and offsets.
+HASHES = types.Array(types.uint64, 1, "C", readonly=True)
+BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+PLACES = types.Array(types.int64, 1, "C", readonly=True)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -84,33 +88,82 @@ def measure(
         starts[block] = len(rows)
 
 
-@njit(types.int64(ROWS, COUNTS, types.int64[::1], types.int64), nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def first_fault(
-    rows: NDArray[Any], counts: NDArray[Any], spans: NDArray[Any], n_rows: int
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def is_sound(rows: NDArray[Any], counts: NDArray[Any], n_rows: int) -> bool:
+    """Whether :func:`ragjp.index.postings.rows_fault` finds nothing in a list (p,), p > 0."""
+    faults = np.int64(rows[0] < 0) + np.int64(rows[len(rows) - 1] >= n_rows)
+    for p in range(_U(1), _U(len(rows))):
+        faults += np.int64(rows[p] <= rows[p - _U(1)])
+    for p in range(_U(len(counts))):
+        faults += np.int64(counts[p] == 0)
+    return faults == 0
+
+
+@njit(  # type: ignore[untyped-decorator]
+    types.int64(
+        HASHES,
+        BYTES,
+        PLACES,
+        PLACES,
+        ROWS,
+        COUNTS,
+        types.int64,
+        HASHES,
+        BYTES,
+        types.int64[::1],
+        types.int64[::1],
+    ),
+    nogil=True,
+    cache=True,
+)
+def locate(
+    hashes: NDArray[Any],
+    spellings: NDArray[Any],
+    ends: NDArray[Any],
+    offsets: NDArray[Any],
+    rows: NDArray[Any],
+    counts: NDArray[Any],
+    n_rows: int,
+    keys: NDArray[Any],
+    spelled: NDArray[Any],
+    spelled_ends: NDArray[Any],
+    edges: NDArray[Any],
 ) -> np.int64:
-    """Which list is the first that :func:`ragjp.index.postings.rows_fault` finds fault with; -1 for none.
+    """Find terms in a vocabulary, and check their postings.
 
     Parameters
     ----------
-    rows, counts
-        (P,) a field's postings.
-    spans
-        (2 * L,) first and last + 1 posting of each list; within P, and none empty.
-    n_rows
-        Of the segment.
+    hashes, spellings, ends, offsets, rows, counts, n_rows
+        A field of a segment, see :mod:`ragjp.index.postings`.
+    keys, spelled, spelled_ends
+        The terms (L,), see :class:`ragjp.index.postings.TermKeys`.
+    edges
+        (2 * L,) zeros; filled with the first and last + 1 posting of each term that is there.
+
+    Returns
+    -------
+    The number of the first term whose postings contradict themselves; -1 for none.
     """
-    for i in range(len(spans) // 2):
-        listed, counted = (
-            rows[spans[2 * i] : spans[2 * i + 1]],
-            counts[spans[2 * i] : spans[2 * i + 1]],
-        )
-        faults = np.int64(listed[0] < 0) + np.int64(listed[len(listed) - 1] >= n_rows)
-        for p in range(_U(1), _U(len(listed))):
-            faults += np.int64(listed[p] <= listed[p - _U(1)])
-        for p in range(_U(len(counted))):
-            faults += np.int64(counted[p] == 0)
-        if faults:
-            return np.int64(i)
+    begin = np.int64(0)
+    for i in range(len(keys)):
+        size, own = spelled_ends[i] - begin, begin
+        begin = spelled_ends[i]
+        place = np.searchsorted(hashes, keys[i])
+        if place == len(hashes) or hashes[place] != keys[i]:
+            continue
+        start = ends[place - 1] if place > 0 else np.int64(0)
+        if ends[place] - start != size:
+            continue
+        same = True
+        for b in range(size):
+            same = same and spellings[start + b] == spelled[own + b]
+        if not same:
+            continue
+        first, last = offsets[place], offsets[place + 1]
+        if not is_sound(rows[first:last], counts[first:last], n_rows):
+            return np.int64(place)
+        edges[2 * i] = first
+        edges[2 * i + 1] = last
     return np.int64(-1)
 
 

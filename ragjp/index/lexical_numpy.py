@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,15 @@ from numpy.typing import NDArray
 from ragjp.types import BoolArray, FloatArray, IntArray
 
 Scores = NDArray[np.float64]
+
+#: Gains are multiples of this while the weights of a question sum to less than 2**20.
+GRANULE = 2.0**-32
+
+
+def granule_of(weights: Iterable[float]) -> float:
+    """What gains are multiples of: so fine that the sum of the weights still has all its bits in a float64."""
+    _, exponent = math.frexp(sum(weights))
+    return math.ldexp(GRANULE, max(0, exponent - 19))
 
 
 def gains(weight: float, tf: NDArray[Any], norms: Scores, granule: float) -> Scores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.index.lexical_cpu import Bm25, idf
 from ragjp.index.lexical_fields import Field, damaged
-from ragjp.index.postings import Postings, rows_fault
+from ragjp.index.postings import Postings, TermKeys, rows_fault
 from ragjp.types import BoolArray
 
 KERNELS = "ragjp.index.lexical_kernels"
@@ -63,8 +64,9 @@ class Terms:
         located = self.located(name, missing)
         new = {}
         for term in missing:
-            spans = located[term]
-            frequency = sum(self._count(name, span, view) for span in spans)
+            frequency = 0
+            for span in (spans := located[term]):
+                frequency += self._count(name, span, view) if view.restricted else span[2] - span[1]
             new[term] = Term(frequency, idf(view.n_rows, frequency), spans)
         known.update(new)  # what other threads hold stays valid when the view starts a new table
         if len(known) > _MOST_SEEN:
@@ -73,8 +75,6 @@ class Terms:
 
     def _count(self, name: str, span: Span, view: LexicalView) -> int:
         segment, start, stop = span
-        if not view.restricted:
-            return stop - start
         rows = self._fields[name].segments[segment].rows[start:stop]
         seen = view.rows[self._bases[segment] : self._bases[segment + 1]]
         kernels = compiled.ready(KERNELS)
@@ -82,37 +82,62 @@ class Terms:
             return int(kernels.count(rows, seen))
         return int(np.count_nonzero(seen[rows]))
 
-    def located(self, name: str, terms: Sequence[str]) -> dict[str, tuple[Span, ...]]:
-        """Where terms stand. Checks the postings of a term that is met for the first time."""
+    def located(self, name: str, terms: Sequence[str]) -> Mapping[str, tuple[Span, ...]]:
+        """Where terms stand: all of ``terms``, and maybe more. Checks the postings of a term that is met for the first time."""
         remembered = self._spans[name]
-        found = {term: remembered.get(term) for term in terms}
-        missing = [term for term, spans in found.items() if spans is None]
-        spans: dict[str, list[Span]] = {term: [] for term in missing}
-        for segment, postings in enumerate(self._fields[name].segments if missing else ()):
-            numbers = postings.find(missing)
-            places = np.flatnonzero(numbers >= 0)
-            if not len(places):
-                continue
-            numbers = numbers[places]
-            edges = np.stack([postings.offsets[numbers], postings.offsets[numbers + 1]], axis=1)
-            if fault := _fault(postings, numbers, edges):
-                raise damaged(name, fault)
-            for place, (start, stop) in zip(places.tolist(), edges.tolist(), strict=True):
-                spans[missing[place]].append((segment, start, stop))
-        remembered.update({term: tuple(each) for term, each in spans.items()})
+        missing = [term for term in dict.fromkeys(terms) if term not in remembered]
+        if not missing:
+            return remembered
+        spans: dict[str, tuple[Span, ...]] = dict.fromkeys(missing, ())
+        kernels = compiled.ready(KERNELS)
+        spelled = TermKeys.of(missing)
+        for segment, postings in enumerate(self._fields[name].segments):
+            edges = _sound_edges(name, postings, missing, spelled, kernels)
+            for term, start, stop in zip(missing, edges[::2], edges[1::2], strict=True):
+                if start < stop:
+                    spans[term] += ((segment, start, stop),)
+        remembered.update(spans)
         if len(remembered) > _MOST_TERMS:
             self._spans[name] = {}
-        return {
-            term: tuple(spans[term]) if known is None else known for term, known in found.items()
-        }
+        return remembered
 
 
-def _fault(postings: Postings, numbers: NDArray[np.int64], edges: NDArray[np.int64]) -> str:
-    """Say what is wrong with the postings of some terms (L,), whose first and last + 1 are ``edges`` (L, 2); empty when nothing is."""
-    kernels = compiled.ready(KERNELS)
+def _sound_edges(
+    name: str,
+    postings: Postings,
+    terms: Sequence[str],
+    spelled: TermKeys,
+    kernels: ModuleType | None,
+) -> list[int]:
+    """First and last + 1 posting of each term (2 * L,), one after the other; twice 0 where a term is not there.
+
+    Raises
+    ------
+    IndexCorrupt
+        When the postings of one of them contradict themselves.
+    """
     if kernels is not None:
-        place = kernels.first_fault(
-            postings.rows, postings.counts, edges.ravel(), len(postings.lengths)
+        edges = np.zeros(2 * len(terms), np.int64)
+        number = kernels.locate(
+            postings.hashes,
+            postings.spellings,
+            postings.ends,
+            postings.offsets,
+            postings.rows,
+            postings.counts,
+            len(postings.lengths),
+            spelled.hashes,
+            spelled.spellings,
+            spelled.ends,
+            edges,
         )
-        return rows_fault(postings, int(numbers[place])) if place >= 0 else ""
-    return next(filter(None, (rows_fault(postings, number) for number in numbers.tolist())), "")
+        if number >= 0:
+            raise damaged(name, rows_fault(postings, number))
+        found: list[int] = edges.tolist()
+        return found
+    found = []
+    for number in postings.find(terms).tolist():
+        if number >= 0 and (fault := rows_fault(postings, number)):
+            raise damaged(name, fault)
+        found += postings.offsets[number : number + 2].tolist() if number >= 0 else (0, 0)
+    return found

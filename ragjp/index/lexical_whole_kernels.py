@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from ragjp.index.lexical_fields import RATIOS
 from ragjp.index.lexical_list_kernels import CODES, COUNTS, NORMS, ROWS, SEEN, gain_of
 
 #: A search's tuples of arrays have one place per field; unused places repeat the first.
@@ -56,9 +57,15 @@ def _add_all(
     scores: NDArray[Any],
 ) -> None:
     """Add what a list gives to the scores of the segment's rows."""
+    magic = 1.5 * 2.0**52 * granule
+    n_codes = _U(len(norms) // RATIOS)
     for p in range(_U(start), _U(stop)):
         row = _U(np.uint32(rows[p]))
-        scores[row] += gain_of(weight, np.float64(counts[p]), norms[_U(codes[row])], granule)
+        count, code = _U(counts[p]), _U(codes[row])
+        if count < _U(RATIOS):
+            scores[row] += max((weight * norms[count * n_codes + code] + magic) - magic, granule)
+        else:
+            scores[row] += gain_of(weight, np.float64(count), norms[code], granule)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -116,7 +123,8 @@ def search_whole(
     Parameters
     ----------
     rows, counts, codes, norms
-        Of each field: postings (P,), length codes of the segment's rows (n,), and the view's norm of each code.
+        Of each field: postings (P,), length codes of the segment's rows (n,), and the view's norms and ratios of the C codes,
+        see :func:`ragjp.index.lexical_fields.with_ratios`.
     lists
         (3 * L,) field, first and last + 1 posting of the query's lists, one after the other.
     weights

@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,26 @@ def _encoded(term: str) -> bytes:
 
 def _key(encoded: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True, slots=True)
+class TermKeys:
+    """Terms as a vocabulary holds them: hashes (L,), spellings (B,) one after the other, and where each ends (L,)."""
+
+    hashes: NDArray[np.uint64]
+    spellings: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, terms: Sequence[str]) -> TermKeys:
+        """Hash and spell out terms (L,)."""
+        encoded = [_encoded(term) for term in terms]
+        digests = [hashlib.blake2b(each, digest_size=8).digest() for each in encoded]
+        return cls(
+            np.frombuffer(b"".join(digests), dtype="<u8"),
+            np.frombuffer(b"".join(encoded), dtype=np.uint8),
+            np.array(list(accumulate(map(len, encoded))), dtype=np.int64),
+        )
 
 
 @dataclass(frozen=True, slots=True)

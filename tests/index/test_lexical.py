@@ -188,6 +188,18 @@ def test_many_tied_rows_all_come_back() -> None:
     assert len(set(scores.tolist())) == 1
 
 
+def test_any_count_scores_by_the_formula() -> None:
+    """Guards the edge of the table of ratios for small counts: 15, 16 and far beyond."""
+    rows = [{"lemma": ["a"] * n + ["b"] * (n % 7), "bigram": ["a"] * n} for n in range(40)]
+    question = {"lemma": ["a", "b"], "bigram": ["a"]}
+    allowed = np.arange(40) % 3 > 0
+    index = index_of(rows, [20])
+    expected = reference(rows, question, allowed, Bm25())
+    found, scores = index.search(question, WEIGHTS, index.view(allowed), Bm25(), 40)
+    np.testing.assert_allclose(scores, expected[found], rtol=1e-6)
+    assert set(found.tolist()) == set(np.flatnonzero(expected > 0).tolist())
+
+
 def test_a_view_with_longer_rows_loses_nothing_to_the_pruning() -> None:
     """Bounds are taken over all rows; where the visible ones are longer than most, scores rise above unscaled bounds."""
     rng = np.random.default_rng(3)
