@@ -54,9 +54,7 @@ class FakeEngine:
             raise self.failure_of_refresh
         return False
 
-    def search(
-        self, query: str, *, view: View, k: int = 10, operators: bool = False
-    ) -> Ranking:
+    def search(self, query: str, *, view: View, k: int = 10, operators: bool = False) -> Ranking:
         self._note(query, view)
         hits = []
         for rank, ((doc_id, page), text) in enumerate(self.pages.items()):
