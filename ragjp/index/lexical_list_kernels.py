@@ -96,7 +96,7 @@ def is_sound(rows: NDArray[Any], counts: NDArray[Any], n_rows: int) -> bool:
         faults += np.int64(rows[p] <= rows[p - _U(1)])
     for p in range(_U(len(counts))):
         faults += np.int64(counts[p] == 0)
-    return faults == 0
+    return bool(faults == 0)
 
 
 @njit(  # type: ignore[untyped-decorator]

@@ -27,7 +27,8 @@ from ragjp.index.catalog import (
 from ragjp.index.dense import DenseIndex
 from ragjp.index.derived import open_derived
 from ragjp.index.disk import storage_failed
-from ragjp.index.lexical import LexicalIndex, LexicalView
+from ragjp.index.lexical import LexicalIndex
+from ragjp.index.lexical_terms import LexicalView
 from ragjp.index.postings import Postings, postings_from_arrays
 from ragjp.index.seal import change_counter
 from ragjp.index.segments import open_segment, read_segments
