@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
-from queue import SimpleQueue
 from types import ModuleType
 
 #: Seconds from the first wish to the first import: longer than the first answer takes.
@@ -21,7 +20,9 @@ _lock = threading.Lock()
 _loaded: dict[str, ModuleType] = {}
 _failed: dict[str, str] = {}
 _asked: set[str] = set()
-_queue: SimpleQueue[str] = SimpleQueue()
+_waiting: list[str] = []
+#: The thread that loads what is waiting; none while nothing is.
+_loaders: list[threading.Thread] = []
 
 
 def why_not() -> str:
@@ -36,10 +37,13 @@ def ready(module: str) -> ModuleType | None:
         return found
     with _lock:
         if module not in _asked:
-            if not _asked:
-                threading.Thread(target=_load_all, name="load kernels", daemon=True).start()
             _asked.add(module)
-            _queue.put(module)
+            _waiting.append(module)
+            if not _loaders:
+                _loaders.append(
+                    threading.Thread(target=_load_waiting, name="ragjp-kernels", daemon=True)
+                )
+                _loaders[0].start()
     return _loaded.get(module)
 
 
@@ -56,10 +60,15 @@ def _no_numba() -> str:
     return ""
 
 
-def _load_all() -> None:
+def _load_waiting() -> None:
     threading.Event().wait(HEAD_START_S)
     while True:
-        load(_queue.get())
+        with _lock:
+            if not _waiting:
+                _loaders.clear()
+                return
+            module = _waiting.pop(0)
+        load(module)
 
 
 def _load(module: str) -> None:

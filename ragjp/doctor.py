@@ -48,9 +48,9 @@ PACKAGES = (
 
 #: Modules of compiled kernels that searching uses.
 KERNELS = (
-    "ragjp.index.lexical_kernels",
-    "ragjp.index.dense_kernels",
-    "ragjp.index.token_kernels",
+    "ragjp.index.lexical.kernels",
+    "ragjp.index.dense.kernels",
+    "ragjp.index.tokens.kernels",
     "ragjp.rerank.maxsim_kernels",
 )
 

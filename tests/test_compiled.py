@@ -4,7 +4,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 
@@ -23,7 +22,8 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
     for state in ("_loaded", "_failed"):
         monkeypatch.setattr(compiled, state, {})
     monkeypatch.setattr(compiled, "_asked", set())
-    monkeypatch.setattr(compiled, "_queue", SimpleQueue())
+    monkeypatch.setattr(compiled, "_waiting", [])
+    monkeypatch.setattr(compiled, "_loaders", [])
     monkeypatch.setattr(compiled, "HEAD_START_S", 0.0)
     yield names
     for name in names:

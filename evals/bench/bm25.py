@@ -18,7 +18,7 @@ from evals.bench.material import prepare
 from evals.bench.results import Options, Result
 from evals.bench.source import read_source
 from evals.bench.timing import Times, interleaved, milliseconds, summaries, summary
-from ragjp.index.postings import Postings, merge_postings
+from ragjp.index.lexical.postings import Postings, merge_postings
 from ragjp.japanese.terms import Analyzer
 
 DEPTHS = (10, 100)

@@ -12,10 +12,10 @@ import numpy as np
 
 from evals.bench.bm25_peers import K1, B
 from evals.bench.timing import settle
-from ragjp.index.lexical import LexicalIndex
-from ragjp.index.lexical_cpu import Bm25
-from ragjp.index.lexical_terms import LexicalView
-from ragjp.index.postings import Postings
+from ragjp.index.lexical.bm25 import Bm25
+from ragjp.index.lexical.postings import Postings
+from ragjp.index.lexical.search import LexicalIndex
+from ragjp.index.lexical.terms import LexicalView
 from ragjp.index.reader import Snapshot
 from ragjp.types import BoolArray
 

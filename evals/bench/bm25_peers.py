@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.index.postings import Postings
+from ragjp.index.lexical.postings import Postings
 
 K1, B = 1.2, 0.75
 #: Terms of a question and k → rows and scores, best first.

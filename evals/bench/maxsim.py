@@ -23,7 +23,7 @@ from evals.bench.results import Options, Result
 from evals.bench.timing import interleaved, summaries
 from ragjp import compiled
 from ragjp.encoders.packing import unit_rows
-from ragjp.index.tokens import PackedTokens, TokenStore, dequantise, quantise
+from ragjp.index.tokens.store import PackedTokens, TokenStore, dequantise, quantise
 from ragjp.rerank.maxsim_cpu import KERNELS, maxsim_int8, maxsim_reference
 from ragjp.types import FloatArray, IntArray
 

@@ -24,8 +24,8 @@ from evals.bench.results import Options, Result
 from evals.bench.timing import interleaved, settle, summaries
 from evals.dataset import Query, digest
 from evals.measures import NDCG, R5, mean, per_query
-from ragjp.index.catalog import CHUNK_COLUMNS, CHUNK_TABLES, chunk_of_row, open_catalog
-from ragjp.index.segments import open_segment, read_segments
+from ragjp.index.storage.catalog import CHUNK_COLUMNS, CHUNK_TABLES, chunk_of_row, open_catalog
+from ragjp.index.storage.segments import open_segment, read_segments
 from ragjp.jobs.embedding import passage_text
 from ragjp.types import Encoder, FloatArray
 

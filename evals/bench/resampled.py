@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.bench.source import Source, packed_tokens
-from ragjp.index.batch import Batch, Manifest, NewDocument
-from ragjp.index.catalog import SEGMENTS_NAME
-from ragjp.index.derived import DERIVED_NAME
-from ragjp.index.merging import joined_arrays
-from ragjp.index.records import insert_documents, insert_segment, next_numbers, set_values
-from ragjp.index.segments import Arrays, FileRecord, row_checks, write_array, write_segment
-from ragjp.index.writer import IndexWriter
+from ragjp.index.dense.derived import DERIVED_NAME
+from ragjp.index.storage.batch import Batch, Manifest, NewDocument
+from ragjp.index.storage.catalog import SEGMENTS_NAME
+from ragjp.index.storage.merging import joined_arrays
+from ragjp.index.storage.records import insert_documents, insert_segment, next_numbers, set_values
+from ragjp.index.storage.segments import Arrays, FileRecord, row_checks, write_array, write_segment
+from ragjp.index.storage.writer import IndexWriter
 from ragjp.jobs.embedding import no_vectors, passage_text, text_hash
 from ragjp.types import Chunk, Document, FloatArray, IntArray, Page
 

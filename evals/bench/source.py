@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.index.catalog import CHUNK_COLUMNS, CHUNK_TABLES, chunk_of_row, open_catalog
-from ragjp.index.merging import Part
-from ragjp.index.postings import Postings, postings_from_ids, ragged
-from ragjp.index.rewriting import current_rows
-from ragjp.index.segments import open_segment, read_segments
+from ragjp.index.lexical.postings import Postings, postings_from_ids, ragged
+from ragjp.index.storage.catalog import CHUNK_COLUMNS, CHUNK_TABLES, chunk_of_row, open_catalog
+from ragjp.index.storage.merging import Part
+from ragjp.index.storage.rewriting import current_rows
+from ragjp.index.storage.segments import open_segment, read_segments
 from ragjp.japanese.terms import Analyzer
 from ragjp.jobs.embedding import analyse
 from ragjp.types import Chunk, FloatArray, IntArray

@@ -12,8 +12,8 @@ from typing import Any
 from evals.bench.material import EVERYONE, Material, data_folder, scratch
 from ragjp.config import Recipe
 from ragjp.engine import Engine
-from ragjp.index.catalog import CATALOG_NAME, SEGMENTS_NAME
-from ragjp.index.writer import IndexWriter, Manifest
+from ragjp.index.storage.catalog import CATALOG_NAME, SEGMENTS_NAME
+from ragjp.index.storage.writer import IndexWriter, Manifest
 from ragjp.jobs.build import build
 from ragjp.jobs.sources import CorpusSource
 

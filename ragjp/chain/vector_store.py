@@ -24,7 +24,7 @@ from ragjp.chain.embeddings import RagjpEmbeddings
 from ragjp.chain.privacy import disable_tracing
 from ragjp.errors import AccessDenied, IndexCorrupt, RequestError
 from ragjp.index.reader import Snapshot
-from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
+from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.rerank.mmr_cpu import mmr_order
 from ragjp.retrieval.ties import cut

@@ -145,7 +145,7 @@ def _reason(error: Exception) -> tuple[str, str, int]:
 
 def _refusal(error: OSError | sqlite3.OperationalError) -> tuple[str, str, int]:
     """Say what the system refused where nobody nearer to it has."""
-    from ragjp.index.disk import reason_of, storage_failed
+    from ragjp.index.storage.disk import reason_of, storage_failed
 
     if reason_of(error) in ("disk_full", "too_many_files"):
         failed = storage_failed(Path(), error)

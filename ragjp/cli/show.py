@@ -10,8 +10,8 @@ from ragjp.japanese.layout import unwrap
 from ragjp.types import Answer, Hit, Ranking
 
 if TYPE_CHECKING:
-    from ragjp.index.check import CheckReport, Problem
-    from ragjp.index.repair import RepairReport
+    from ragjp.index.upkeep.check import CheckReport, Problem
+    from ragjp.index.upkeep.repair import RepairReport
     from ragjp.jobs.build import BuildReport
 
 #: Characters of a passage shown in a list of hits.

@@ -10,13 +10,13 @@ from ragjp.cli.commands import index_folder, write_json
 from ragjp.cli.progress import ProgressDisplay
 
 if TYPE_CHECKING:
-    from ragjp.index.backup import CopyReport
+    from ragjp.index.upkeep.backup import CopyReport
 
 
 def check(args: argparse.Namespace) -> int:
     """``ragjp check``: verify every checksum and count; 1 when anything is wrong, and after a repair when documents were lost."""
     from ragjp.cli.show import check_text, check_values
-    from ragjp.index.check import check as check_index
+    from ragjp.index.upkeep.check import check as check_index
 
     path = index_folder(args.index)
     if args.repair:
@@ -71,7 +71,7 @@ def compact(args: argparse.Namespace) -> int:
 
 def backup(args: argparse.Namespace) -> int:
     """``ragjp backup``: a verified copy of the index as it is now."""
-    from ragjp.index.backup import backup as make_backup
+    from ragjp.index.upkeep.backup import backup as make_backup
 
     path, folder = index_folder(args.index), Path(args.folder)
     with ProgressDisplay() as progress:
@@ -82,7 +82,7 @@ def backup(args: argparse.Namespace) -> int:
 
 def restore(args: argparse.Namespace) -> int:
     """``ragjp restore``: a verified backup in the place of an index."""
-    from ragjp.index.backup import restore as put_back
+    from ragjp.index.upkeep.backup import restore as put_back
 
     folder, path = index_folder(args.folder), index_folder(args.index)
     with ProgressDisplay() as progress:
@@ -93,7 +93,7 @@ def restore(args: argparse.Namespace) -> int:
 
 def migrate(args: argparse.Namespace) -> int:
     """``ragjp migrate``: an older index in this program's format."""
-    from ragjp.index.migrations import migrate as migrate_index
+    from ragjp.index.storage.migrations import migrate as migrate_index
 
     path = index_folder(args.index)
     with ProgressDisplay() as progress:

@@ -13,7 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from ragjp.errors import AccessDenied, IndexCorrupt, IndexUnreadable
-from ragjp.index.catalog import (
+from ragjp.index.dense.derived import open_derived
+from ragjp.index.dense.search import DenseIndex
+from ragjp.index.lexical.postings import Postings, postings_from_arrays
+from ragjp.index.lexical.search import LexicalIndex
+from ragjp.index.lexical.terms import LexicalView
+from ragjp.index.storage.catalog import (
     CHUNK_COLUMNS,
     CHUNK_TABLES,
     SEGMENTS_NAME,
@@ -24,17 +29,12 @@ from ragjp.index.catalog import (
     transaction,
     unusable,
 )
-from ragjp.index.dense import DenseIndex
-from ragjp.index.derived import open_derived
-from ragjp.index.disk import storage_failed
-from ragjp.index.lexical import LexicalIndex
-from ragjp.index.lexical_terms import LexicalView
-from ragjp.index.postings import Postings, postings_from_arrays
-from ragjp.index.seal import change_counter
-from ragjp.index.segments import open_segment, read_segments
-from ragjp.index.token_files import TokenPart
-from ragjp.index.tokens import TokenStore
-from ragjp.index.verify import CHECKED_BY_ROW, verify_catalog, verify_files
+from ragjp.index.storage.disk import storage_failed
+from ragjp.index.storage.seal import change_counter
+from ragjp.index.storage.segments import open_segment, read_segments
+from ragjp.index.storage.verify import CHECKED_BY_ROW, verify_catalog, verify_files
+from ragjp.index.tokens.files import TokenPart
+from ragjp.index.tokens.store import TokenStore
 from ragjp.index.view import ALIVE, allowed_rows
 from ragjp.types import BoolArray, Chunk, FloatArray, IntArray, View
 
@@ -97,6 +97,12 @@ class Snapshot:
         except OSError as error:
             self._connection.close()
             raise storage_failed(path, error) from error
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+            # Every checksum fits, and yet the parts contradict each other.
+            self._connection.close()
+            raise IndexCorrupt(
+                f"索引 {path} の中身が食い違っています（{type(error).__name__}）。ragjp check で調べ、控えから戻すか ragjp index で作り直してください。"
+            ) from error
         except BaseException:
             self._connection.close()
             raise

@@ -14,7 +14,7 @@ from ragjp.config import Recipe
 from ragjp.documents import DocumentReader
 from ragjp.encoders import load_encoder
 from ragjp.errors import DocumentError
-from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
+from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.jobs.embedding import analyse, embed_batch, no_vectors

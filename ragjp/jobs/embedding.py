@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.index.tokens import PackedTokens, quantise, token_checks
-from ragjp.index.writer import Batch, IndexWriter, NewDocument
+from ragjp.index.storage.writer import Batch, IndexWriter, NewDocument
+from ragjp.index.tokens.store import PackedTokens, quantise, token_checks
 from ragjp.japanese.columns import TermColumn
 from ragjp.japanese.terms import Analyzer, passage
 from ragjp.types import Chunk, Encoder, FloatArray

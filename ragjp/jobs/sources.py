@@ -15,10 +15,10 @@ from ragjp.config import Recipe
 from ragjp.config import Source as FolderChoice
 from ragjp.documents import DocumentReader
 from ragjp.errors import DocumentError, RecipeError
-from ragjp.index.catalog import CATALOG_NAME, SEGMENTS_NAME
-from ragjp.index.derived import DERIVED_NAME
-from ragjp.index.lock import LOCK_NAME
-from ragjp.index.seal import SEAL_NAME
+from ragjp.index.dense.derived import DERIVED_NAME
+from ragjp.index.storage.catalog import CATALOG_NAME, SEGMENTS_NAME
+from ragjp.index.storage.lock import LOCK_NAME
+from ragjp.index.storage.seal import SEAL_NAME
 from ragjp.types import Document, Page
 
 REPORT_NAME = "report.jsonl"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragjp.errors import IndexCorrupt
-from ragjp.index.batch import Manifest
-from ragjp.index.catalog import meta_value, open_catalog
-from ragjp.index.migrations import migrate
-from ragjp.index.repair import RepairReport, TermMaker, repair
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage.batch import Manifest
+from ragjp.index.storage.catalog import meta_value, open_catalog
+from ragjp.index.storage.migrations import migrate
+from ragjp.index.storage.writer import IndexWriter
+from ragjp.index.upkeep.repair import RepairReport, TermMaker, repair
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.jobs.embedding import analyse
 
@@ -31,7 +31,7 @@ class CompactReport:
 
 
 def repair_index(index: Path, *, progress: Progress | None = None) -> RepairReport:
-    """Mend an index with the analyzer installed here; see :func:`ragjp.index.repair.repair`."""
+    """Mend an index with the analyzer installed here; see :func:`ragjp.index.upkeep.repair.repair`."""
     analyzer = Analyzer()
     terms = TermMaker(
         analyzer.fingerprint,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragjp.config import Reranking
-from ragjp.index.tokens import TokenStore
+from ragjp.index.tokens.store import TokenStore
 from ragjp.rerank.maxsim_cpu import maxsim_int8
 from ragjp.retrieval.fusion import normalise
 from ragjp.types import FloatArray, IntArray

@@ -88,7 +88,7 @@ def maxsim_int8(
     query
         (Q, D) float32, finite.
     codes, scales, offsets
-        As in :class:`ragjp.index.tokens.PackedTokens`: (T, D) int8, (T,) float16, (N + 1,) int64.
+        As in :class:`ragjp.index.tokens.store.PackedTokens`: (T, D) int8, (T,) float16, (N + 1,) int64.
     threads
         Threads that the compiled path may take. It takes one for the 50 candidates of a question (1 ms), the second for a thousand.
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragjp.config import Retrieval
-from ragjp.index.dense_lists import lists_from
-from ragjp.index.lexical_cpu import Bm25
+from ragjp.index.dense.lists import lists_from
+from ragjp.index.lexical.bm25 import Bm25
 from ragjp.index.reader import Allowed, Snapshot
 from ragjp.retrieval.fusion import fuse
 from ragjp.retrieval.ties import cut

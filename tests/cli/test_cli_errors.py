@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ragjp.cli import commands
-from ragjp.index import writer
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage import writer
+from ragjp.index.storage.writer import IndexWriter
 from ragjp.jobs.upkeep import stored_manifest
 
 if TYPE_CHECKING:

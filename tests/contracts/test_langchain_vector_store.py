@@ -17,8 +17,8 @@ from ragjp.chain.embeddings import RagjpEmbeddings
 from ragjp.chain.vector_store import RagjpVectorStore
 from ragjp.encoders.hashing import HashingEncoder
 from ragjp.errors import AccessDenied, RequestError
-from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
+from ragjp.index.upkeep.check import check
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.types import Chunk, View
 

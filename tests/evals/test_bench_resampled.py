@@ -8,7 +8,7 @@ from evals.bench.resampled import SHARES, Plan, build_resampled, mixture, sizes
 from evals.bench.source import Source, read_source, split
 from ragjp.config import Recipe
 from ragjp.engine import Engine
-from ragjp.index.check import check
+from ragjp.index.upkeep.check import check
 from ragjp.jobs.build import build
 from ragjp.jobs.sources import CorpusSource
 from ragjp.types import Chunk, View

@@ -11,7 +11,7 @@ from evals.fit import as_toml, search, training_sample, value_of, weights_of
 from evals.measures import ndcg, rank
 from evals.runner import EVERYONE, evaluate
 from ragjp.config import Recipe, Reranking
-from ragjp.index.tokens import TokenStore, quantise
+from ragjp.index.tokens.store import TokenStore, quantise
 from ragjp.rerank.late_interaction import rerank
 from ragjp.retrieval.fusion import fuse
 

@@ -18,10 +18,10 @@ from ragjp.config import parse_recipe
 from ragjp.encoders.hashing import HashingEncoder
 from ragjp.engine import Engine
 from ragjp.errors import IndexMismatch, IndexMissing, RagjpError
-from ragjp.index.catalog import open_catalog
-from ragjp.index.check import check
-from ragjp.index.migrations import migrate
-from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
+from ragjp.index.storage.catalog import open_catalog
+from ragjp.index.storage.migrations import migrate
+from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
+from ragjp.index.upkeep.check import check
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.jobs.embedding import embed_batch, no_vectors

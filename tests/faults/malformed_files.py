@@ -34,7 +34,7 @@ def forge(index: Path) -> None:
                 (len(content), hashlib.sha256(content).hexdigest(), rowid),
             )
     with suppress(sqlite3.Error, OSError, ValueError, ImportError):
-        from ragjp.index.digests import (
+        from ragjp.index.storage.digests import (
             store_document_digests,
             store_table_digests,
             table_digests,
@@ -44,7 +44,7 @@ def forge(index: Path) -> None:
         store_table_digests(connection, table_digests(connection))
     connection.close()
     with suppress(sqlite3.Error, OSError, ValueError, ImportError):
-        from ragjp.index.seal import seal_catalog
+        from ragjp.index.storage.seal import seal_catalog
 
         seal_catalog(index, 3)
 

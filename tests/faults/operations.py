@@ -21,10 +21,10 @@ from library import (
     warm_up,
 )
 
-from ragjp.index.backup import backup, restore
-from ragjp.index.check import check
-from ragjp.index.migrations import migrate
-from ragjp.index.writer import Batch
+from ragjp.index.storage.migrations import migrate
+from ragjp.index.storage.writer import Batch
+from ragjp.index.upkeep.backup import backup, restore
+from ragjp.index.upkeep.check import check
 
 #: Names in the folder of a case: the index, and a backup of it.
 INDEX = "index"

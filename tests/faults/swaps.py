@@ -36,7 +36,7 @@ from library import (
 
 from ragjp.engine import Engine
 from ragjp.errors import AccessDenied
-from ragjp.index.check import check
+from ragjp.index.upkeep.check import check
 from ragjp.ranking import RANKINGS
 from ragjp.types import View
 

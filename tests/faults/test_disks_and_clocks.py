@@ -26,8 +26,8 @@ from library import (
 )
 
 from ragjp.errors import IndexMissing, RagjpError, StorageFailed
-from ragjp.index.backup import backup
-from ragjp.index.check import check
+from ragjp.index.upkeep.backup import backup
+from ragjp.index.upkeep.check import check
 
 FIRST = {0: 1, 1: 1}
 HELD = {doc_id(number): edition for number, edition in FIRST.items()}

@@ -14,12 +14,12 @@ from library import batch_of, held, is_sentence, open_engine, open_writer, remem
 from operations import as_version_1
 
 from ragjp.errors import RagjpError, StorageFailed
-from ragjp.index import segments, verify
-from ragjp.index import writer as writer_module
-from ragjp.index.backup import backup
-from ragjp.index.digests import table_digests
-from ragjp.index.migrations import migrate
-from ragjp.index.seal import seal_catalog
+from ragjp.index.storage import segments, verify
+from ragjp.index.storage import writer as writer_module
+from ragjp.index.storage.digests import table_digests
+from ragjp.index.storage.migrations import migrate
+from ragjp.index.storage.seal import seal_catalog
+from ragjp.index.upkeep.backup import backup
 
 
 def full_disk(*arguments: object) -> None:

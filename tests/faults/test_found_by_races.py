@@ -12,8 +12,8 @@ from isolated import isolated
 from library import OPERATOR, batch_of, edition_of, held, open_engine, open_writer, remember_recipe
 
 from ragjp.errors import IndexCorrupt, RagjpError
-from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
+from ragjp.index.upkeep.check import check
 from ragjp.types import View
 
 EVERYONE = View.of("everyone")

@@ -13,9 +13,9 @@ from isolated import fork, isolated, outcome_of
 from library import batch_of, doc_id, held, is_sentence, open_writer, remember_recipe
 
 from ragjp.errors import IndexLocked, RagjpError
-from ragjp.index.backup import backup, restore
-from ragjp.index.check import check
-from ragjp.index.migrations import migrate
+from ragjp.index.storage.migrations import migrate
+from ragjp.index.upkeep.backup import backup, restore
+from ragjp.index.upkeep.check import check
 
 N_WRITERS = 4
 N_EACH = 5

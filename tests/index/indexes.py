@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ragjp.index.reader import Snapshot
-from ragjp.index.tokens import quantise
-from ragjp.index.writer import Batch, IndexWriter, Manifest, NewDocument
+from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
+from ragjp.index.tokens.store import quantise
 from ragjp.types import Chunk, Document, FloatArray, Page, View
 
 DIM = 16

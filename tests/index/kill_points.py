@@ -18,10 +18,10 @@ import numpy as np
 
 from indexes import MANIFEST, batch_of
 from ragjp.errors import IndexMissing
-from ragjp.index import catalog
-from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage import catalog
+from ragjp.index.storage.writer import IndexWriter
+from ragjp.index.upkeep.check import check
 from ragjp.types import View
 
 #: What the index holds after each acknowledged operation, in order. "None" is before the first commit.

@@ -21,11 +21,11 @@ from ragjp.errors import (
     RequestError,
     StorageFailed,
 )
-from ragjp.index import backup as backup_module
-from ragjp.index.backup import backup, restore
-from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage.writer import IndexWriter
+from ragjp.index.upkeep import backup as backup_module
+from ragjp.index.upkeep.backup import backup, restore
+from ragjp.index.upkeep.check import check
 
 TEXTS = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算"}
 

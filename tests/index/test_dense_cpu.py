@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ragjp import compiled
-from ragjp.index.dense import DenseIndex
-from ragjp.index.dense_codes import HALF_TO_DOUBLE, encode, record_bytes, widened
-from ragjp.index.dense_cpu import NumpyFlat
+from ragjp.index.dense.codes import HALF_TO_DOUBLE, encode, record_bytes, widened
+from ragjp.index.dense.oracle import NumpyFlat
+from ragjp.index.dense.search import DenseIndex
 from ragjp.types import FloatArray
 
-KERNELS = "ragjp.index.dense_kernels"
+KERNELS = "ragjp.index.dense.kernels"
 Parts = Sequence[NDArray[np.float16]]
 
 
@@ -237,6 +237,6 @@ def test_a_large_index_waits_for_its_kernels(monkeypatch: pytest.MonkeyPatch) ->
     query = np.eye(4, dtype=np.float32)[2]
     assert index.search(query, np.ones(4, bool), 1)[0].tolist() == [2]
     assert not waited
-    monkeypatch.setattr("ragjp.index.dense._WORTH_WAITING_ROWS", 3)
+    monkeypatch.setattr("ragjp.index.dense.search._WORTH_WAITING_ROWS", 3)
     assert index.search(query, np.ones(4, bool), 1)[0].tolist() == [2]
     assert waited == [KERNELS]

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ragjp import compiled
-from ragjp.index import derived
-from ragjp.index.dense import DenseIndex
-from ragjp.index.dense_codes import encode, mean_vector
-from ragjp.index.dense_cpu import NumpyFlat
-from ragjp.index.dense_lists import Lists, dense_setting, lists_from, make_lists, rows_to_see
-from ragjp.index.derived import ensure_derived, open_derived
-from ragjp.index.segments import Segment, map_array, write_segment
+from ragjp.index.dense import derived
+from ragjp.index.dense.codes import encode, mean_vector
+from ragjp.index.dense.derived import ensure_derived, open_derived
+from ragjp.index.dense.lists import Lists, dense_setting, lists_from, make_lists, rows_to_see
+from ragjp.index.dense.oracle import NumpyFlat
+from ragjp.index.dense.search import DenseIndex
+from ragjp.index.storage.segments import Segment, map_array, write_segment
 from ragjp.types import FloatArray
 
-KERNELS = "ragjp.index.dense_kernels"
+KERNELS = "ragjp.index.dense.kernels"
 N_ROWS, WIDTH = 60_000, 48
 
 
@@ -150,8 +150,8 @@ def test_the_kernels_read_what_the_reference_reads(
     )
     with pytest.MonkeyPatch.context() as patch:
         # A small segment would be searched exactly.
-        patch.setattr("ragjp.index.dense_lists._ROWS_PER_ROOT", 1.0)
-        patch.setattr("ragjp.index.dense_lists._LEAST_K", 1)
+        patch.setattr("ragjp.index.dense.lists._ROWS_PER_ROOT", 1.0)
+        patch.setattr("ragjp.index.dense.lists._LEAST_K", 1)
         patch.setattr(compiled, "ready", lambda module: None)
         reference = index.search(query, allowed, k, lists_from=0)
         patch.setattr(compiled, "ready", lambda module: kernels)
@@ -203,7 +203,7 @@ def one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, list[Segment], list[NDArray[np.float16]]]:
     pytest.importorskip("faiss", reason="faiss is not installed")
-    monkeypatch.setattr("ragjp.index.dense_lists.MIN_ROWS", 100)
+    monkeypatch.setattr("ragjp.index.dense.lists.MIN_ROWS", 100)
     monkeypatch.setattr(derived, "MIN_ROWS", 100)
     rows = unit(np.random.default_rng(0).standard_normal((150, 10)) + 1).astype(np.float16)
     records = write_segment(tmp_path, "00000001", {"vectors": rows})

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from ragjp import compiled
-from ragjp.index import derived
-from ragjp.index.dense import DenseIndex
-from ragjp.index.dense_cpu import NumpyFlat
-from ragjp.index.derived import Derived, ensure_derived, open_derived
-from ragjp.index.segments import Segment, map_array, write_segment
+from ragjp.index.dense import derived
+from ragjp.index.dense.derived import Derived, ensure_derived, open_derived
+from ragjp.index.dense.oracle import NumpyFlat
+from ragjp.index.dense.search import DenseIndex
+from ragjp.index.storage.segments import Segment, map_array, write_segment
 
 WIDTH = 12
 
@@ -46,7 +46,7 @@ def opened(index: Path, segments: list[Segment]) -> Derived:
     """Open, and see that an answer is right with whatever was opened."""
     parts = vectors_of(index, segments)
     found = open_derived(index, segments, parts)
-    compiled.load("ragjp.index.dense_kernels")
+    compiled.load("ragjp.index.dense.kernels")
     query = parts[0][3].astype(np.float32)
     allowed = np.ones(sum(map(len, parts)), bool)
     rows, scores = DenseIndex(parts, found.codes, found.note).search(query, allowed, 5)

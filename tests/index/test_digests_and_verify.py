@@ -12,13 +12,13 @@ import pytest
 
 from indexes import MANIFEST, batch_of, build_toy, contents, flip
 from ragjp.errors import IndexCorrupt, IndexMismatch
-from ragjp.index.catalog import open_catalog
-from ragjp.index.check import check
-from ragjp.index.digests import stored_digests, table_digests
-from ragjp.index.seal import change_counter, read_seal, seal_catalog, seal_state
-from ragjp.index.segments import read_segments
-from ragjp.index.verify import verify_files
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage.catalog import open_catalog
+from ragjp.index.storage.digests import stored_digests, table_digests
+from ragjp.index.storage.seal import change_counter, read_seal, seal_catalog, seal_state
+from ragjp.index.storage.segments import read_segments
+from ragjp.index.storage.verify import verify_files
+from ragjp.index.storage.writer import IndexWriter
+from ragjp.index.upkeep.check import check
 
 TEXTS = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算"}
 

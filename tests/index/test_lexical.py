@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from ragjp import compiled
 from ragjp.errors import IndexCorrupt
-from ragjp.index import lexical, lexical_blocks
-from ragjp.index.lexical import LexicalIndex
-from ragjp.index.lexical_cpu import Bm25, bm25_reference
-from ragjp.index.lexical_terms import KERNELS
-from ragjp.index.postings import (
+from ragjp.index.lexical import blocks as lexical_blocks
+from ragjp.index.lexical import search as lexical
+from ragjp.index.lexical.bm25 import Bm25, bm25_reference
+from ragjp.index.lexical.postings import (
     Postings,
     build_postings,
     merge_postings,
@@ -30,6 +29,8 @@ from ragjp.index.postings import (
     postings_from_arrays,
     postings_from_ids,
 )
+from ragjp.index.lexical.search import LexicalIndex
+from ragjp.index.lexical.terms import KERNELS
 
 Rows = Sequence[Mapping[str, Sequence[str]]]
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragjp.index.lexical_cpu import (
+from ragjp.index.lexical.bm25 import (
     Bm25,
     bm25_reference,
     bm25_scores,
     document_frequencies,
     field_statistics,
 )
-from ragjp.index.postings import Postings, build_postings, merge_postings
+from ragjp.index.lexical.postings import Postings, build_postings, merge_postings
 
 WORDS = st.sampled_from(["休暇", "有給", "出張", "旅費", "経費", "申請", "a", "b"])
 ROWS = st.lists(st.lists(WORDS, max_size=12), min_size=1, max_size=14)
@@ -90,7 +90,9 @@ def test_document_frequencies_count_visible_rows_only() -> None:
 def test_a_word_with_the_hash_of_another_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The spelling is compared: a query term whose hash happens to meet another term's must not match it."""
     postings = build_postings([["休暇"]])
-    monkeypatch.setattr("ragjp.index.postings.term_hash", lambda term: int(postings.hashes[0]))
+    monkeypatch.setattr(
+        "ragjp.index.lexical.postings.term_hash", lambda term: int(postings.hashes[0])
+    )
     assert postings.find(["休暇"]).tolist() == [0]
     assert postings.find(["出張"]).tolist() == [-1]
 

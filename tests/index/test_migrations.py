@@ -10,13 +10,13 @@ import pytest
 
 from indexes import MANIFEST, batch_of, build_toy, contents, flip
 from ragjp.errors import IndexCorrupt, IndexLocked, IndexMismatch, IndexMissing
-from ragjp.index import migrations
-from ragjp.index.catalog import FORMAT_VERSION, open_catalog
-from ragjp.index.check import check
-from ragjp.index.migrations import STEPS, migrate
 from ragjp.index.reader import Snapshot
-from ragjp.index.seal import seal_state
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage import migrations
+from ragjp.index.storage.catalog import FORMAT_VERSION, open_catalog
+from ragjp.index.storage.migrations import STEPS, migrate
+from ragjp.index.storage.seal import seal_state
+from ragjp.index.storage.writer import IndexWriter
+from ragjp.index.upkeep.check import check
 
 NEW_FILES = ("row_chunks.npy", "row_documents.npy", "vector_checks.npy", "token_checks.npy")
 

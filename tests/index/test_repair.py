@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from indexes import MANIFEST, batch_of, build_toy, contents, flip
-from ragjp.index.check import check
-from ragjp.index.merging import Terms
-from ragjp.index.repair import RepairReport, TermMaker, repair
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage.merging import Terms
+from ragjp.index.storage.writer import IndexWriter
+from ragjp.index.upkeep.check import check
+from ragjp.index.upkeep.repair import RepairReport, TermMaker, repair
 from ragjp.types import Chunk
 
 FIRST = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算"}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from indexes import MANIFEST, batch_of, build_toy, contents
-from ragjp.index import rewriting
-from ragjp.index.check import check
-from ragjp.index.merging import Terms
 from ragjp.index.reader import Snapshot
-from ragjp.index.writer import IndexWriter
+from ragjp.index.storage import rewriting
+from ragjp.index.storage.merging import Terms
+from ragjp.index.storage.writer import IndexWriter
+from ragjp.index.upkeep.check import check
 from ragjp.types import Chunk
 
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from ragjp import compiled
 from ragjp.errors import IndexCorrupt, IndexUnreadable, RagjpError, StorageFailed
-from ragjp.index import token_files
-from ragjp.index.token_files import TokenPart
-from ragjp.index.tokens import KERNELS, PackedTokens, TokenStore, quantise, token_checks
+from ragjp.index.tokens import files as token_files
+from ragjp.index.tokens.files import TokenPart
+from ragjp.index.tokens.store import KERNELS, PackedTokens, TokenStore, quantise, token_checks
 
 LENGTHS = (3, 0, 5, 1, 0, 0, 7, 2)
 WIDTH = 12

@@ -22,10 +22,10 @@ from ragjp.errors import (
     IndexMissing,
     IndexUnreadable,
 )
-from ragjp.index import catalog, segments
-from ragjp.index.check import check
 from ragjp.index.reader import Snapshot
-from ragjp.index.writer import IndexWriter, Manifest
+from ragjp.index.storage import catalog, segments
+from ragjp.index.storage.writer import IndexWriter, Manifest
+from ragjp.index.upkeep.check import check
 from ragjp.types import Chunk, View
 
 TEXTS = {"a.md": "有給 休暇 の 申請", "b.md": "旅費 の 精算", "c.md": "出張 の 申請"}

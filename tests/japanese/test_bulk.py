@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragjp import compiled
-from ragjp.index.postings import build_postings
+from ragjp.index.lexical.postings import build_postings
 from ragjp.japanese import bulk, library, terms
 from ragjp.japanese.bulk import BulkAnalyzer
 from ragjp.japanese.character_tables import LAST_WORD_CHARACTER

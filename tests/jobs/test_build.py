@@ -13,7 +13,7 @@ from builds import EVERYONE, found, recipe, run
 from ragjp.encoders import load_encoder
 from ragjp.engine import Engine
 from ragjp.errors import IndexMismatch, IndexMissing, RequestError
-from ragjp.index.check import check
+from ragjp.index.upkeep.check import check
 from ragjp.japanese.terms import Analyzer
 from ragjp.jobs import build as build_module
 from ragjp.jobs.build import build

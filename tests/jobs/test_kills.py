@@ -14,8 +14,8 @@ import pytest
 
 from ragjp.engine import Engine
 from ragjp.errors import IndexMissing
-from ragjp.index.catalog import current_generation, open_catalog
-from ragjp.index.check import check
+from ragjp.index.storage.catalog import current_generation, open_catalog
+from ragjp.index.upkeep.check import check
 from ragjp.types import View
 
 N_DOCUMENTS = 40

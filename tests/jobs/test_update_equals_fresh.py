@@ -8,7 +8,7 @@ import pytest
 from builds import recipe
 
 from ragjp.engine import Engine
-from ragjp.index.check import check
+from ragjp.index.upkeep.check import check
 from ragjp.jobs import build as build_module
 from ragjp.jobs.build import build
 from ragjp.ranking import RANKINGS

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragjp.config import Reranking
-from ragjp.index.tokens import PackedTokens, TokenStore, dequantise, quantise
+from ragjp.index.tokens.store import PackedTokens, TokenStore, dequantise, quantise
 from ragjp.rerank.late_interaction import rerank
 from ragjp.rerank.maxsim_cpu import maxsim, maxsim_int8, maxsim_reference
 from ragjp.rerank.mmr_cpu import mmr_order

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragjp import compiled
-from ragjp.index.tokens import PackedTokens, dequantise, quantise
+from ragjp.index.tokens.store import PackedTokens, dequantise, quantise
 from ragjp.rerank import maxsim_cpu
 from ragjp.rerank.maxsim_cpu import (
     KERNELS,

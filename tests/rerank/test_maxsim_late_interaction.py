@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragjp.config import Reranking
-from ragjp.index.tokens import PackedTokens, TokenStore, quantise
+from ragjp.index.tokens.store import PackedTokens, TokenStore, quantise
 from ragjp.rerank.late_interaction import rerank
 from ragjp.types import FloatArray
 
