@@ -23,6 +23,8 @@ _asked: set[str] = set()
 _waiting: list[str] = []
 #: The thread that loads what is waiting; none while nothing is.
 _loaders: list[threading.Thread] = []
+#: Ends the head start early.
+_hurry = threading.Event()
 
 
 def why_not() -> str:
@@ -61,7 +63,7 @@ def _no_numba() -> str:
 
 
 def _load_waiting() -> None:
-    threading.Event().wait(HEAD_START_S)
+    _hurry.wait(HEAD_START_S)
     while True:
         with _lock:
             if not _waiting:

@@ -25,7 +25,14 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
     monkeypatch.setattr(compiled, "_waiting", [])
     monkeypatch.setattr(compiled, "_loaders", [])
     monkeypatch.setattr(compiled, "HEAD_START_S", 0.0)
+    hurry = threading.Event()
+    monkeypatch.setattr(compiled, "_hurry", hurry)
+    loaders = compiled._loaders
     yield names
+    # A thread that sleeps on would be waited for by every test that forks.
+    hurry.set()
+    for thread in list(loaders):
+        thread.join()
     for name in names:
         sys.modules.pop(name, None)
 
