@@ -20,6 +20,7 @@ from ragjp.index.storage.digests import table_digests
 from ragjp.index.storage.migrations import migrate
 from ragjp.index.storage.seal import seal_catalog
 from ragjp.index.upkeep.backup import backup
+from ragjp.index.upkeep.check import check
 
 
 def full_disk(*arguments: object) -> None:
@@ -69,6 +70,37 @@ def test_what_a_writer_cannot_read_is_one_sentence(folder: Path) -> None:
         for question in (writer.counts, writer.known_documents, writer.needs_merge):
             with pytest.raises(RagjpError):
                 question()
+
+
+@pytest.mark.parametrize("row", [1006, -1, 2**63 - 1])
+def test_rows_that_contradict_the_catalog_are_not_merged(folder: Path, row: int) -> None:
+    """A catalog changed by hand under a writer: the merge ended in an IndexError, or would have given a chunk another's vector."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        writer.commit(batch_of(writer, {0: 1, 1: 1}))
+        with closing(sqlite3.connect(path / "catalog.sqlite")) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            connection.execute("UPDATE chunk SET row = ? WHERE chunk_no = 1", (row,))
+            connection.commit()
+        with pytest.raises(RagjpError) as refused:
+            writer.merge()
+    assert refused.value.code == "rows_contradict"
+    assert is_sentence(refused.value)
+
+
+def test_a_name_that_is_no_text_is_damage(folder: Path) -> None:
+    """With another schema a segment's name may be a number: check ended in a TypeError."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        writer.commit(batch_of(writer, {0: 1}))
+    with closing(sqlite3.connect(path / "catalog.sqlite")) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("ALTER TABLE segment RENAME TO old")
+        connection.execute(
+            "CREATE TABLE segment AS SELECT segment_no, 7 AS name, n_rows, n_tokens FROM old"
+        )
+        connection.commit()
+    assert check(path).problems
 
 
 @pytest.mark.parametrize(
