@@ -17,13 +17,14 @@ eight bits, how many follow.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import struct
 from pathlib import Path
 
 import numpy as np
 
-from ragjp.errors import IndexMismatch
+from ragjp.errors import IndexMismatch, StorageFailed
 
 _HEADER = struct.Struct("<10I32s")
 _MAGIC = 0xEF718F77
@@ -60,7 +61,14 @@ class Dictionary:
             with path.open("rb") as file:
                 self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             header = _HEADER.unpack_from(self._bytes)
-        except (OSError, ValueError, struct.error) as error:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise StorageFailed(
+                    f"同時に開けるファイルの数の上限に達し、辞書 {path} を開けません。ほかの処理を終えるか、ulimit -n で上限を上げてください。",
+                    code="too_many_files",
+                ) from error
+            raise _unreadable(path) from error
+        except (ValueError, struct.error) as error:
             raise _unreadable(path) from error
         magic, version, _, _, _, _, trie_bytes, token_bytes, feature_bytes, _, charset = header
         start = _HEADER.size

@@ -77,7 +77,7 @@ def hit(doc_id: str, page: int, score: float, scores: dict[str, float]) -> Hit:
 
 def test_scores_below_nothing_do_not_break_the_bars(engine: Any, search_page: AppTest) -> None:
     """Guards against a bar of negative length: a cosine can be negative."""
-    engine.search = lambda query, *, view, k: Ranking(
+    engine.search = lambda query, *, view, k, operators: Ranking(
         query, (hit("a", 1, 0.1, {"dense": -0.2}), hit("b", 1, 0.0, {"dense": -0.4, "odd": 1.0})), 1
     )
     find(search_page, "申請")
