@@ -33,7 +33,7 @@ _MOST_CONSTANTS = 4
 #: A segment of no more rows is scored as a whole: all scores and length codes stay in the processor's second cache.
 _WHOLE = 1 << 16
 #: A view with fewer than one row in this many passes over hidden rows as it reads postings.
-_SPARSE = 8
+_SPARSE = 4
 
 
 @dataclass(frozen=True, slots=True)
