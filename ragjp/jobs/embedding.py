@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ragjp.index.storage.writer import Batch, IndexWriter, NewDocument
 from ragjp.index.tokens.store import PackedTokens, quantise, token_checks
 from ragjp.japanese.columns import TermColumn
-from ragjp.japanese.terms import Analyzer, passage
+from ragjp.japanese.terms import Analyzer
 from ragjp.types import Chunk, Encoder, FloatArray
 
 #: Threads that analyse.
@@ -29,7 +29,7 @@ _Row = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 def passage_text(chunk: Chunk) -> str:
     """What is embedded and analysed for a chunk: its title and headings on one line, then its text."""
-    return passage(chunk.context, chunk.text)
+    return chunk.indexed_text
 
 
 def text_hash(text: str) -> str:

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ragjp.index.dense.search import DenseIndex, best_and_tied, canonical_query
+from ragjp.index.dense.search import best_and_tied, canonical_query
 from ragjp.types import BoolArray, FloatArray, IntArray
-
-
-class DenseSearch(Protocol):
-    """Finds the rows nearest to a query under a view."""
-
-    def search(
-        self, query: FloatArray, allowed: BoolArray, k: int, mask: BoolArray | None = None
-    ) -> tuple[IntArray, FloatArray]:
-        """See :meth:`ragjp.index.dense.search.DenseIndex.search`."""
-        ...
 
 
 class NumpyFlat:
@@ -36,7 +24,7 @@ class NumpyFlat:
     def search(
         self, query: FloatArray, allowed: BoolArray, k: int, mask: BoolArray | None = None
     ) -> tuple[IntArray, FloatArray]:
-        """See :class:`DenseSearch`."""
+        """See :meth:`ragjp.index.dense.search.DenseIndex.search`."""
         rows = np.flatnonzero(allowed if mask is None else allowed & mask)
         scores = (self._vectors[rows].astype(np.float64) @ canonical_query(query)).astype(
             np.float32
@@ -44,9 +32,3 @@ class NumpyFlat:
         if k <= 0:
             rows, scores = rows[:0], scores[:0]
         return best_and_tied(rows, scores, k)
-
-
-def make_dense_search(vectors: NDArray[np.float16]) -> tuple[DenseSearch, str]:
-    """Search the rows of one array, with a sentence that says how."""
-    index = DenseIndex([vectors])
-    return index, index.why
