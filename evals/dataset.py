@@ -26,8 +26,12 @@ from typing import ClassVar, Literal
 
 from ragjp.errors import RequestError
 
-#: Keys of a query's metadata that a report is sliced by.
+#: Keys of a query's metadata that every report is sliced by; others are where they tell a few groups apart.
 SLICE_KEYS = ("kind", "domain")
+#: Keys of a query's metadata that say something else than which group it is in.
+_NOT_SLICES = frozenset({"answers", "answerable", "split", "status"})
+#: Longest value of metadata that may name a group, in characters.
+_LONGEST_VALUE = 60
 QRELS_HEADER = ["query-id", "corpus-id", "score"]
 
 UnitKind = Literal["document", "page"]
@@ -255,7 +259,7 @@ def _read_queries(path: Path) -> tuple[dict[str, Query], dict[str, str]]:
             str(value["text"]),
             tuple(metadata.get("answers", ())),
             metadata.get("answerable", True),
-            {key: metadata[key] for key in SLICE_KEYS if metadata.get(key) is not None},
+            _groups(metadata),
         )
         if isinstance(named := metadata.get("split"), str):
             home[query_id] = named
@@ -265,6 +269,16 @@ def _read_queries(path: Path) -> tuple[dict[str, Query], dict[str, str]]:
             code="dataset_malformed",
         )
     return queries, home
+
+
+def _groups(metadata: Mapping[str, object]) -> dict[str, str]:
+    """Give the metadata that may name a group of questions: short texts, whole numbers, yes and no."""
+    found = {
+        str(key): str(value)
+        for key, value in metadata.items()
+        if key not in _NOT_SLICES and isinstance(value, str | int)
+    }
+    return {key: value for key, value in found.items() if value and len(value) <= _LONGEST_VALUE}
 
 
 def _metadata_problem(metadata: Mapping[str, object]) -> str | None:
