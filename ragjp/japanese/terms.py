@@ -123,6 +123,10 @@ class Analyzer:
         """
         return self.lemmas_of_folded(searched_text(text))
 
+    def words(self, folded: str) -> list[Word]:
+        """Return the morphemes of what :func:`searched_text` returned, those that are no terms included."""
+        return [self._tagger.word(entry) for entry in self._tagger.entries(folded)]
+
     def passage_terms(self, context: str, body: str) -> dict[str, list[str]]:
         """Return the terms of each field of :data:`FIELDS` for a passage.
 
