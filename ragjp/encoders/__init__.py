@@ -27,8 +27,9 @@ Device = Literal["cpu", "cuda"]
 def load_encoder(choice: EncoderChoice, notify: Notify | None = None) -> Encoder:
     """Load the encoder of a recipe.
 
-    ``multilingual-e5-small`` is the bundled model. ``intfloat/multilingual-e5-small`` is what the Hugging Face cache holds under
-    that name, and the bundled model when it holds nothing. Any other name is a folder or a name in that cache.
+    ``multilingual-e5-small-ja`` and ``multilingual-e5-small`` are the bundled models: with our trained layers, and untouched.
+    ``intfloat/multilingual-e5-small`` is what the Hugging Face cache holds under that name, and the untouched bundled model when
+    it holds nothing. Any other name is a folder or a name in that cache.
 
     Parameters
     ----------
@@ -48,28 +49,33 @@ def load_encoder(choice: EncoderChoice, notify: Notify | None = None) -> Encoder
         ``device = "cuda"`` and there is no GPU.
     RequestError
         A combination that does not exist, or a model folder that is refused.
+    RagjpError
+        ``model_damaged``: a bundled model's file is missing or altered.
     """
     if choice.model == "hashing":
         from ragjp.encoders.hashing import HashingEncoder
 
         return HashingEncoder()
     device = _device(choice)
-    if _wants_bundled(choice.model):
-        engine = _engine(choice, device)
-        return _bundled_onnx(choice, notify) if engine == "onnx" else _torch(choice, device, notify)
+    model = _bundled_model(choice.model)
+    if model is not None:
+        if _engine(choice, device) == "onnx":
+            return _bundled_onnx(choice, model, notify)
+        return _torch(choice, model, device, notify)
     if choice.engine == "onnx":
         raise RequestError(
-            f"ONNX で動くのは同梱の {bundled.NAME} だけで、{choice.model} は動きません。"
+            f"ONNX で動くのは同梱の {'、'.join(bundled.names())} だけで、{choice.model} は動きません。"
             'レシピの encoder.engine を "torch" にしてください。',
             code="engine_unsupported",
         )
-    return _torch(choice, device, notify)
+    return _torch(choice, None, device, notify)
 
 
-def _wants_bundled(model: str) -> bool:
-    if model == bundled.NAME:
-        return True
-    return model == bundled.HUB_NAME and model not in local_models.cached_models()
+def _bundled_model(name: str) -> bundled.Model | None:
+    if name == bundled.TRAINED_NAME:
+        return bundled.trained_model()
+    hub = name == bundled.HUB_NAME and name not in local_models.cached_models()
+    return bundled.base_model() if hub or name == bundled.NAME else None
 
 
 def _device(choice: EncoderChoice) -> Device:
@@ -102,7 +108,7 @@ def _engine(choice: EncoderChoice, device: Device) -> Literal["onnx", "torch"]:
     return "torch" if device == "cuda" else "onnx"
 
 
-def _bundled_onnx(choice: EncoderChoice, notify: Notify | None) -> Encoder:
+def _bundled_onnx(choice: EncoderChoice, model: bundled.Model, notify: Notify | None) -> Encoder:
     from ragjp.encoders.onnx_encoder import OnnxEncoder
 
     if choice.precision == "fp16":
@@ -112,22 +118,24 @@ def _bundled_onnx(choice: EncoderChoice, notify: Notify | None) -> Encoder:
         )
     precision: Literal["fp32", "int8"] = "fp32" if choice.precision == "fp32" else "int8"
     return OnnxEncoder(
-        bundled.NAME,
-        bundled.onnx_folder(precision, notify),
+        model.name,
+        bundled.onnx_folder(precision, notify, model),
         E5_SMALL,
-        weights=bundled.WEIGHTS_SHA256,
+        weights=model.weights,
         precision=precision,
         pieces=bundled.query_pieces_folder(notify),
     )
 
 
-def _torch(choice: EncoderChoice, device: Device, notify: Notify | None) -> Encoder:
+def _torch(
+    choice: EncoderChoice, model: bundled.Model | None, device: Device, notify: Notify | None
+) -> Encoder:
     from ragjp.encoders.sentence_transformer import SentenceTransformerEncoder
 
     precision = _torch_precision(choice, device)
-    if _wants_bundled(choice.model):
-        name, weights, preset = bundled.NAME, bundled.WEIGHTS_SHA256, E5_SMALL
-        folder = bundled.hugging_face_folder(notify)
+    if model is not None:
+        name, weights, preset = model.name, model.weights, E5_SMALL
+        folder = bundled.hugging_face_folder(notify, model)
     else:
         found = local_models.find_folder(choice.model)
         if found is None:
@@ -160,7 +168,7 @@ def _torch_precision(choice: EncoderChoice, device: Device) -> Literal["fp32", "
 
 def _unknown(model: str) -> ModelUnknown:
     cached = list(local_models.cached_models())
-    here = [bundled.NAME, *cached]
+    here = [*bundled.names(), *cached]
     known = [*here, *(preset.example for preset in PRESETS)]
     close = difflib.get_close_matches(model, dict.fromkeys(known), n=3, cutoff=0.6)
     hint = f"似た名前: {'、'.join(close)}。" if close else ""

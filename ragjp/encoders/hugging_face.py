@@ -1,6 +1,6 @@
 """The bundled model as a folder that transformers and sentence-transformers load: BertModel, tokenizer, mean pooling, unit length.
 
-About 480 MB: the same values as the packed file, written out in float32.
+About 480 MB: the same values as the packed file (and those of trained layers), written out in float32.
 """
 
 from __future__ import annotations
@@ -10,13 +10,28 @@ from pathlib import Path
 
 import numpy as np
 
-from ragjp.encoders.e5_file import E5File, Shape
+from ragjp.encoders.e5_file import Shape
+from ragjp.encoders.model_source import ModelSource
+from ragjp.encoders.token_head import FILE as HEAD_FILE
 from ragjp.encoders.tokenizer_json import MASK, build_tokenizer
 from ragjp.types import FloatArray
 
 
-def write_folder(source: E5File, folder: Path) -> None:
+def write_folder(
+    source: ModelSource, folder: Path, name: str = "intfloat/multilingual-e5-small"
+) -> None:
     """Write config, weights (safetensors), tokenizer and the sentence-transformers modules into an empty folder.
+
+    A model with a token head gets that in a file of its own, which only ragjp reads: for others the folder is a BertModel.
+
+    Parameters
+    ----------
+    source
+        The packed file, or it with trained layers.
+    folder
+        Empty.
+    name
+        What the configuration says the model is (``_name_or_path``).
 
     Raises
     ------
@@ -26,6 +41,9 @@ def write_folder(source: E5File, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     save_file(bert_tensors(source), str(folder / "model.safetensors"), metadata={"format": "pt"})
+    if source.head is not None:
+        head = {"rows": source.head.rows, "shifts": source.head.shifts}
+        save_file(head, str(folder / HEAD_FILE), metadata={"format": "np"})
     build_tokenizer(source.pieces).save(str(folder / "tokenizer.json"), pretty=False)
     pieces = source.pieces
     special = {
@@ -44,7 +62,7 @@ def write_folder(source: E5File, folder: Path) -> None:
         ("2_Normalize", "sentence_transformers.models.Normalize"),
     ]
     documents: dict[str, object] = {
-        "config.json": _config(source.shape, pieces.pad),
+        "config.json": _config(source.shape, pieces.pad, name),
         "tokenizer_config.json": {
             **special,
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -73,7 +91,7 @@ def write_folder(source: E5File, folder: Path) -> None:
         path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def bert_tensors(source: E5File) -> dict[str, FloatArray]:
+def bert_tensors(source: ModelSource) -> dict[str, FloatArray]:
     """Return the weights under the names of transformers' BertModel, dense float32; linear weights are (out, in)."""
     shape = source.shape
     hidden, wide = shape.hidden, shape.feed_forward
@@ -101,7 +119,7 @@ def bert_tensors(source: E5File) -> dict[str, FloatArray]:
             f"l{layer}.oln": f"{at}.output.LayerNorm",
         }
     for name, (target, rows, columns) in linears.items():
-        tensors[f"{target}.weight"] = source.blocks(f"{name}.w", rows, columns).dense()
+        tensors[f"{target}.weight"] = source.dense(name, rows, columns)
         tensors[f"{target}.bias"] = source.floats(f"{name}.b")
     for name, target in norms.items():
         tensors[f"{target}.weight"] = source.floats(f"{name}.w")
@@ -112,11 +130,11 @@ def bert_tensors(source: E5File) -> dict[str, FloatArray]:
     return {name: np.ascontiguousarray(values) for name, values in tensors.items()}
 
 
-def _config(shape: Shape, pad: int) -> dict[str, object]:
+def _config(shape: Shape, pad: int, name: str) -> dict[str, object]:
     return {
         "architectures": ["BertModel"],
         "model_type": "bert",
-        "_name_or_path": "intfloat/multilingual-e5-small",
+        "_name_or_path": name,
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,

@@ -21,6 +21,7 @@ from ragjp.encoders.onnx_graph import GRAPH_VERSION, Precision
 from ragjp.encoders.packing import fingerprint_of, pack, readable, unit_rows
 from ragjp.encoders.presets import Preset
 from ragjp.encoders.query_tokens import QueryTokenizer, Subwords
+from ragjp.encoders.token_head import HEAD_VERSION, token_vectors
 from ragjp.errors import MissingExtra
 from ragjp.types import Encoded, FloatArray
 
@@ -33,7 +34,8 @@ class OnnxEncoder:
 
     The pooled vector is the mean over all tokens of the text, prefix and special tokens included, as the model was trained.
     Token rows are those of the text itself: special tokens and the prefix's tokens are left out, for queries and passages
-    alike, because a late-interaction score should not count the match of ``query:`` with ``passage:``.
+    alike, because a late-interaction score should not count the match of ``query:`` with ``passage:``. They have length 1; where
+    the graph has a trained head, a query's are multiplied by how much each token counts (:mod:`~ragjp.encoders.token_head`).
 
     Parameters
     ----------
@@ -82,7 +84,11 @@ class OnnxEncoder:
         self._queries = QueryTokenizer(pieces, self._max_tokens) if pieces else None
         self._sessions: dict[int, Any] = {}
         self._opening = threading.Lock()
-        self.dim = self.token_dim = int(self._session(self._threads).get_outputs()[0].shape[-1])
+        widths = [int(output.shape[-1]) for output in self._session(self._threads).get_outputs()]
+        self._has_head = len(widths) > 1
+        self.dim = widths[0]
+        self.token_dim = widths[1] - 1 if self._has_head else self.dim
+        head: dict[str, object] = {"head": HEAD_VERSION} if self._has_head else {}
         self.fingerprint = fingerprint_of(
             engine="onnx",
             graph=GRAPH_VERSION,
@@ -92,6 +98,7 @@ class OnnxEncoder:
             passage_prefix=preset.passage_prefix,
             pooling="mean",
             max_tokens=self._max_tokens,
+            **head,
         )
 
     def encode_passages(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
@@ -105,12 +112,14 @@ class OnnxEncoder:
             Also return token rows: about 1.5 kB for each token in memory, so hand over a few hundred texts at a time.
         """
         prefix = self._preset.passage_prefix
-        return self._encode(self._split([readable(text) for text in texts], prefix), tokens)
+        inputs = self._split([readable(text) for text in texts], prefix)
+        return self._encode(inputs, tokens, query=False)
 
     def encode_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed queries; see :meth:`encode_passages`."""
         prefix = self._preset.query_prefix
-        return self._encode(self._split_queries([readable(text) for text in texts], prefix), tokens)
+        inputs = self._split_queries([readable(text) for text in texts], prefix)
+        return self._encode(inputs, tokens, query=True)
 
     def _split_queries(self, texts: Sequence[str], prefix: str) -> list[Subwords]:
         """Split short texts without the tokenizer where that is the same."""
@@ -138,17 +147,20 @@ class OnnxEncoder:
                 self._tokenizer = tokenizer
             return self._tokenizer
 
-    def _encode(self, inputs: Sequence[Subwords], tokens: bool) -> Encoded:
+    def _encode(self, inputs: Sequence[Subwords], tokens: bool, *, query: bool) -> Encoded:
         vectors = np.empty((len(inputs), self.dim), np.float32)
-        parts: list[FloatArray] = [np.empty((0, self.dim), np.float32)] * len(inputs)
+        parts: list[FloatArray] = [np.empty((0, self.token_dim), np.float32)] * len(inputs)
         many = len(inputs) >= 2 * self._threads and self._threads > 1
         session = self._session(1 if many else self._threads)
 
         def run(row: int) -> None:
-            hidden = _forward(session, inputs[row])
+            kept = inputs[row].kept
+            hidden, *states = _forward(session, inputs[row], with_head=tokens and self._has_head)
             vectors[row] = hidden.mean(axis=0)
-            if tokens:
-                parts[row] = unit_rows(hidden[inputs[row].kept])
+            if states:
+                parts[row] = token_vectors(states[0][kept], query=query)
+            elif tokens:
+                parts[row] = unit_rows(hidden[kept])
 
         # The longest first: the threads finish together.
         order = sorted(range(len(inputs)), key=lambda row: -len(inputs[row].ids))
@@ -158,7 +170,7 @@ class OnnxEncoder:
         else:
             for row in order:
                 run(row)
-        return pack(unit_rows(vectors), parts if tokens else None, self.dim)
+        return pack(unit_rows(vectors), parts if tokens else None, self.token_dim)
 
     def _session(self, threads: int) -> Any:  # noqa: ANN401
         with self._opening:
@@ -167,10 +179,11 @@ class OnnxEncoder:
             return self._sessions[threads]
 
 
-def _forward(session: Any, subwords: Subwords) -> FloatArray:  # noqa: ANN401
-    """Run one text; (T, H)."""
-    hidden: FloatArray = session.run(None, {"input_ids": subwords.ids[None]})[0][0]
-    return hidden
+def _forward(session: Any, subwords: Subwords, *, with_head: bool) -> list[FloatArray]:  # noqa: ANN401
+    """Run one text; (T, H) and, if wanted, the head's (T, K + 1)."""
+    wanted = ["last_hidden_state", "token_states"] if with_head else ["last_hidden_state"]
+    found = session.run(wanted, {"input_ids": subwords.ids[None]})
+    return [values[0] for values in found]
 
 
 def _subwords(encoding: Encoding, prefix_chars: int) -> Subwords:

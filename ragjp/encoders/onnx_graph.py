@@ -1,7 +1,7 @@
 """The BERT of multilingual-e5-small as an ONNX graph, written straight from the packed 4-bit file; no torch on the way.
 
-One graph takes ``input_ids`` (B, S) int64 *without padding* and gives ``last_hidden_state`` (B, S, H) float32. There is no mask:
-texts go one by one (or with others of exactly their length), so no vector can depend on its neighbours, and onnxruntime may take
+One graph takes ``input_ids`` (B, S) int64 *without padding* and gives ``last_hidden_state`` (B, S, H) float32 and, for a model with
+a :class:`~ragjp.encoders.token_head.TokenHead`, that head's ``token_states`` (B, S, K + 1) float32. There is no mask: texts go one by one (or with others of exactly their length), so no vector can depend on its neighbours, and onnxruntime may take
 its flash attention. Positions start at 0, token type is 0, as in the wheel's own engine.
 
 Precisions
@@ -9,10 +9,12 @@ Precisions
 fp32
     The layers' weights as float32 (the 4-bit values times their scales are exact in float32).
 int8
-    Weights as int8 with one scale per output channel; activations as uint8 with one scale *per token*, computed at run time.
+    Weights as int8 with one scale per output channel (trained ones with the codes they are shipped as); activations as uint8 with one scale *per token*, computed at run time.
     onnxruntime's own dynamic quantisation has one scale per tensor: measured on jsquad it loses 0.9 points of nDCG@10 and makes
     a text's vector depend on its batch; one scale per token loses 0.03 and does not. ``MatMulNBits`` on the 4-bit blocks as
     they are loses nothing at all, and is no faster than fp32 for passages.
+
+The head is float32 in both; it costs less than a hundredth of the layers.
 
 In both the embedding table stays in its 4-bit blocks (``GatherBlockQuantized``), exact, at an eighth of the size.
 """
@@ -25,10 +27,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ragjp.encoders.e5_file import BLOCK, E5File
+from ragjp.encoders.e5_file import BLOCK
+from ragjp.encoders.model_source import ModelSource
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+    from ragjp.encoders.token_head import TokenHead
 
 Precision = Literal["fp32", "int8"]
 #: Part of the encoder's fingerprint: raise it when the graph's numbers change.
@@ -37,13 +42,13 @@ _MICROSOFT = "com.microsoft"
 _ZERO_POINT = 128
 
 
-def write_graph(source: E5File, precision: Precision, path: Path) -> None:
+def write_graph(source: ModelSource, precision: Precision, path: Path) -> None:
     """Write ``path`` (a few kB) and its weights beside it as ``<name>.weights``, which onnxruntime maps instead of reading.
 
     Parameters
     ----------
     source
-        The parsed packed file.
+        The parsed packed file, or it with trained layers.
     precision
         See the module's docstring. ``int8`` takes about 85 MB, ``fp32`` 146 MB.
     path
@@ -61,7 +66,7 @@ def write_graph(source: E5File, precision: Precision, path: Path) -> None:
     )
 
 
-def build_graph(source: E5File, precision: Precision) -> ModelProto:
+def build_graph(source: ModelSource, precision: Precision) -> ModelProto:
     """Build the whole graph in memory.
 
     Returns
@@ -76,14 +81,16 @@ def build_graph(source: E5File, precision: Precision) -> ModelProto:
     for layer in range(source.shape.layers):
         hidden = writer.layer(f"l{layer}.", hidden)
     writer.node("Reshape", [hidden, "shape_3d"], "last_hidden_state")
+    outputs = [("last_hidden_state", source.shape.hidden)]
+    if source.head is not None:
+        outputs.append((writer.head(source.head), len(source.head.rows)))
     graph = helper.make_graph(
         writer.nodes,
         f"multilingual-e5-small-{precision}",
         [helper.make_tensor_value_info("input_ids", writer.types.INT64, ["B", "S"])],
         [
-            helper.make_tensor_value_info(
-                "last_hidden_state", writer.types.FLOAT, ["B", "S", source.shape.hidden]
-            )
+            helper.make_tensor_value_info(name, writer.types.FLOAT, ["B", "S", width])
+            for name, width in outputs
         ],
         writer.initializers,
     )
@@ -98,7 +105,7 @@ def build_graph(source: E5File, precision: Precision) -> ModelProto:
 class _Writer:
     """Collects nodes and weights. Between attention blocks activations are (T, width) with T = B * S."""
 
-    def __init__(self, source: E5File, precision: Precision) -> None:
+    def __init__(self, source: ModelSource, precision: Precision) -> None:
         from onnx import TensorProto
 
         self.source = source
@@ -206,6 +213,13 @@ class _Writer:
         self.node("Add", [f"{at}narrow", middle], f"{at}output_sum")
         return self._layer_norm(f"{at}output_sum", f"{at}oln", f"{at}output")
 
+    def head(self, head: TokenHead) -> str:
+        """The token head on the last hidden state; (B, S, H) to (B, S, K + 1)."""
+        self.constant("head.w", head.rows.T)
+        self.constant("head.b", head.shifts)
+        self.node("MatMul", ["last_hidden_state", "head.w"], "head.product")
+        return self.node("Add", ["head.product", "head.b"], "token_states")
+
     def _layer_norm(self, values: str, weights: str, output: str) -> str:
         # Add + LayerNormalization: onnxruntime's fused SkipLayerNormalization is ten times slower on a CPU.
         scale = self.constant(f"{weights}.w", self.source.floats(f"{weights}.w"))
@@ -222,20 +236,18 @@ class _Writer:
         self, values: str, names: Sequence[str], rows: int, columns: int, output: str
     ) -> str:
         """``values @ W.T + b`` with the matrices of ``names`` stacked; (T, columns) to (T, rows * len(names))."""
-        weight = np.concatenate(
-            [self.source.blocks(f"{name}.w", rows, columns).dense() for name in names]
-        )
         bias = self.constant(
             f"{output}.b", np.concatenate([self.source.floats(f"{name}.b") for name in names])
         )
         if self.precision == "fp32":
+            weight = np.concatenate([self.source.dense(name, rows, columns) for name in names])
             self.constant(f"{output}.w", weight.T)
             self.node("MatMul", [values, f"{output}.w"], f"{output}.product")
         else:
-            scale = np.abs(weight).max(axis=1) / np.float32(127)
-            self.constant(f"{output}.w", np.rint(weight / scale[:, None]).astype(np.int8).T)
-            self.constant(f"{output}.scale", scale)
-            self.constant(f"{output}.zero", np.zeros(len(scale), np.int8))
+            parts = [self.source.int8(name, rows, columns) for name in names]
+            self.constant(f"{output}.w", np.concatenate([part.codes for part in parts]).T)
+            self.constant(f"{output}.scale", np.concatenate([part.scales for part in parts]))
+            self.constant(f"{output}.zero", np.zeros(rows * len(names), np.int8))
             row_scale = self._quantise(values)
             self.node(
                 "MatMulIntegerToFloat",

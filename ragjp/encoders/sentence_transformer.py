@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from ragjp.encoders.local_models import check_folder
 from ragjp.encoders.packing import fingerprint_of, pack, readable, unit_rows
 from ragjp.encoders.presets import Preset
+from ragjp.encoders.token_head import FILE as HEAD_FILE
+from ragjp.encoders.token_head import HEAD_VERSION, TokenHead, token_vectors
 from ragjp.errors import MissingExtra, RequestError
 from ragjp.types import Encoded, FloatArray
 
@@ -34,7 +36,8 @@ class SentenceTransformerEncoder:
 
     Vectors and token rows come from one forward pass. Token rows are those of the text itself: special tokens, the prefix's
     tokens and padding are left out, as in :class:`~ragjp.encoders.onnx_encoder.OnnxEncoder`. A model without token embeddings
-    (a static one) has ``token_dim`` 0. Padding changes a text's vector by about 1e-6 in fp32 (its batch decides the padding).
+    (a static one) has ``token_dim`` 0. A folder with a trained head (:mod:`~ragjp.encoders.token_head`) gets its token rows
+    from that. Padding changes a text's vector by about 1e-6 in fp32 (its batch decides the padding).
 
     Parameters
     ----------
@@ -83,9 +86,13 @@ class SentenceTransformerEncoder:
             self._model.max_seq_length = min(own or preset.max_tokens, preset.max_tokens)
         self._tokenizer = getattr(self._model, "tokenizer", None)
         self._special = _special_ids(self._tokenizer)
+        self._head = _load_head(folder)
         probe, rows = self._forward([""], "")
         self.dim = int(probe.shape[1])
         self.token_dim = int(rows[0].shape[1]) if rows is not None else 0
+        head: dict[str, object] = {}
+        if self._head is not None:
+            self.token_dim, head = self._head.token_dim, {"head": HEAD_VERSION}
         self.fingerprint = fingerprint_of(
             engine="torch",
             weights=weights,
@@ -94,17 +101,18 @@ class SentenceTransformerEncoder:
             passage_prefix=preset.passage_prefix,
             pooling="the model's own",
             max_tokens=getattr(self._model, "max_seq_length", None),
+            **head,
         )
 
     def encode_passages(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed passages."""
-        return self._encode(texts, self._preset.passage_prefix, tokens)
+        return self._encode(texts, self._preset.passage_prefix, tokens, query=False)
 
     def encode_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed queries."""
-        return self._encode(texts, self._preset.query_prefix, tokens)
+        return self._encode(texts, self._preset.query_prefix, tokens, query=True)
 
-    def _encode(self, texts: Sequence[str], prefix: str, tokens: bool) -> Encoded:
+    def _encode(self, texts: Sequence[str], prefix: str, tokens: bool, *, query: bool) -> Encoded:
         ready = [readable(text) for text in texts]
         vectors = np.empty((len(ready), self.dim), np.float32)
         wanted = tokens and self.token_dim > 0
@@ -114,13 +122,17 @@ class SentenceTransformerEncoder:
             vectors[batch] = pooled
             if wanted and rows is not None:
                 for at, found in zip(batch, rows, strict=True):
-                    parts[at] = unit_rows(found)
+                    parts[at] = (
+                        unit_rows(found)
+                        if self._head is None
+                        else token_vectors(found, query=query)
+                    )
         return pack(unit_rows(vectors), parts if wanted else None, self.token_dim)
 
     def _forward(
         self, texts: Sequence[str], prefix: str
     ) -> tuple[FloatArray, list[FloatArray] | None]:
-        """One batch: (B, D) pooled and, where the model has them, B arrays (T_i, D_token)."""
+        """One batch: (B, D) pooled and, where the model has them, B arrays (T_i, D_token), or a head's (T_i, K + 1)."""
         import torch
 
         with torch.inference_mode():
@@ -139,7 +151,14 @@ class SentenceTransformerEncoder:
             if hidden is None or hidden.ndim != 3:
                 return pooled, None
             mask = features["attention_mask"].numpy().astype(bool)
-            values = hidden.float().cpu().numpy()
+            hidden = hidden.float()
+            if self._head is not None:
+                rows, shifts = (
+                    torch.from_numpy(part).to(hidden.device)
+                    for part in (self._head.rows, self._head.shifts)
+                )
+                hidden = hidden @ rows.T + shifts
+            values = hidden.cpu().numpy()
         return pooled, [
             values[row][_text_tokens(ids[row], mask[row], self._special, prefix_ids)]
             for row in range(len(texts))
@@ -186,6 +205,27 @@ def _special_ids(tokenizer: Any) -> set[int]:  # noqa: ANN401
     """Ids of control tokens; an unknown piece is text."""
     known = set(getattr(tokenizer, "all_special_ids", ()))
     return known - {getattr(tokenizer, "unk_token_id", None)}
+
+
+def _load_head(folder: Path) -> TokenHead | None:
+    """Read the trained head of a folder that :func:`~ragjp.encoders.hugging_face.write_folder` wrote; None without one."""
+    path = folder / HEAD_FILE
+    if not path.is_file():
+        return None
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        found = load_file(str(path))
+        head = TokenHead(found["rows"].astype(np.float32), found["shifts"].astype(np.float32))
+        if head.rows.ndim != 2 or head.shifts.shape != (len(head.rows),) or head.token_dim < 1:
+            raise ValueError(HEAD_FILE)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise RequestError(
+            f"モデル {folder} の {HEAD_FILE} を読み込めません。ファイルが揃っているか確かめてください。",
+            code="model_unreadable",
+        ) from error
+    return head
 
 
 def _load(folder: Path, device: str, precision: str) -> Any:  # noqa: ANN401

@@ -44,7 +44,7 @@ from ragjp.types import FloatArray
 E5_SMALL_SHAPE = Shape(384, 12, 12, 1536, 250037, 512, 2, 1e-12)
 LINEAR = ("q", "k", "v", "ao", "fi", "fo")
 NORMS = ("aln", "oln")
-_DTYPES = {"I8": np.dtype("<i1"), "F32": np.dtype("<f4")}
+_DTYPES: dict[str, np.dtype[Any]] = {"I8": np.dtype("<i1"), "F32": np.dtype("<f4")}
 _LONGEST_HEADER = 1 << 20
 _LENGTH = struct.Struct("<Q")
 _NO_DIGEST = "0" * 64
@@ -274,7 +274,7 @@ def _header(entries: Mapping[str, Any]) -> Header:
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError("sha256")
     numbers = {"first_layer", "token_dim"}
-    facts = {
+    facts: dict[str, Any] = {
         field.name: int(told[field.name]) if field.name in numbers else str(told[field.name])
         for field in fields(Facts)
     }
