@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evals.dataset import open_dataset
+from evals.hardest import hardest, hardest_json, texts_of
+from evals.html_report import html_report
 from evals.indexes import searcher_for
 from evals.measures import per_query
 from evals.report import per_query_lines, table, to_json, write
-from evals.runner import evaluate
+from evals.runner import EVERYONE, evaluate
 from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
 from ragjp.config import cache_folder
@@ -29,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", help="qrels/ のどの分割で測るか（一つだけなら省略可）")
     parser.add_argument("--json", type=Path, metavar="FILE", help="報告を JSON で書き出す")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="図と難しかった質問の入った報告を HTML で書き出す"
+    )
     parser.add_argument(
         "--answers",
         action="store_true",
@@ -55,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         searcher_for(dataset, arguments.recipe, progress=progress) as engine,
     ):
         report = evaluate(split, engine, answers=arguments.answers, progress=progress)
+        hard = hardest(report, texts_of(engine.page_text, split.unit, EVERYONE))
         textless = unindexed(engine.path)
     print(table(report))
     if textless:
@@ -67,6 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
         lines=per_query_lines(report),
         name=f"{split.dataset}-{split.name}",
     )
+    if arguments.json:
+        _put(
+            arguments.json.with_suffix(".hardest.json"), _json(hardest_json(report, hard)), "--json"
+        )
+    if arguments.html:
+        _put(arguments.html, html_report(report, hard), "--html")
     print(f"\n質問ごとの結果: {written}")
     return 0
 
@@ -81,13 +93,21 @@ def _write(chosen: Path | None, report: object, lines: Iterable[str], name: str)
     """Write the report where it was asked for, and the lines beside it or into the cache folder."""
     results = cache_folder() / "evals" / "results"
     beside = chosen.with_suffix(".queries.jsonl") if chosen else results / f"{name}.queries.jsonl"
+    if chosen:
+        _put(chosen, _json(report), "--json")
+    _put(beside, "".join(lines), "--json")
+    return beside
+
+
+def _json(values: object) -> str:
+    return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+
+
+def _put(path: Path, content: str, option: str) -> None:
     try:
-        if chosen:
-            write(chosen, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
-        write(beside, "".join(lines))
+        write(path, content)
     except OSError as error:
         raise RequestError(
-            f"報告を {chosen or beside} に書けません（{error.strerror}）。書ける場所を --json で指定してください。",
+            f"報告を {path} に書けません（{error.strerror}）。書ける場所を {option} で指定してください。",
             code="report_unwritable",
         ) from error
-    return beside

@@ -72,7 +72,9 @@ def hardest(
     """
     if not report.conditions:
         return ()
-    places = {row.condition: _places(row.asked) for row in report.conditions}
+    places: dict[str, dict[str, dict[str, int]]] = {
+        row.condition: _places(row.asked) for row in report.conditions
+    }
     last = report.conditions[-1]
     asked = {one.query_id: one for one in last.asked}
     scores = last.per_query[NDCG]

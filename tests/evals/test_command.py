@@ -59,7 +59,8 @@ def test_a_corpus_is_indexed_measured_and_reported(
     """Guards against the whole way from a BEIR folder to a report, and against building twice."""
     pytest.importorskip("ir_measures", reason="the eval extra is not installed")
     report = tmp_path / "report.json"
-    options = ["--recipe", str(tmp_path / "toy.toml"), "--json", str(report)]
+    pages = tmp_path / "report.html"
+    options = ["--recipe", str(tmp_path / "toy.toml"), "--json", str(report), "--html", str(pages)]
     assert evaluate(str(toy), *options, "--answers") == 0
     values = json.loads(report.read_text("utf-8"))
     assert (values["n_queries"], values["n_unanswerable"], values["n_documents"]) == (3, 1, 4)
@@ -72,6 +73,12 @@ def test_a_corpus_is_indexed_measured_and_reported(
     lines = (tmp_path / "report.queries.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == 3 * 4 + 4
     assert "融合＋再順位付け" in capsys.readouterr().out
+    hard = json.loads((tmp_path / "report.hardest.json").read_text("utf-8"))
+    assert hard["ranking"] == "reranked"
+    assert all(
+        CORPUS[gold["unit"]] == gold["beginning"] for q in hard["questions"] for gold in q["gold"]
+    )
+    assert "段ごとの成績" in pages.read_text("utf-8")
     (built,) = (
         folder for folder in (cache_folder() / "evals").iterdir() if folder.name != "results"
     )
