@@ -5,17 +5,21 @@ The only place that reads ``RAGJP_*`` from the environment. A recipe is stored w
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ragjp.errors import RecipeError
 
 DEFAULT_ENCODER = "multilingual-e5-small"
+#: Size of a file of synonyms or of words.
+MOST_WORDS_BYTES = 1 << 20
 
 
 class _Stage(BaseModel):
@@ -120,6 +124,26 @@ class Interface(_Stage):
     examples: tuple[str, ...] = Field((), max_length=8)
 
 
+class Japanese(_Stage):
+    """The company's own words: files beside the recipe, in UTF-8. What they held when the recipe was read goes with the index."""
+
+    #: Groups of words that mean the same; :mod:`ragjp.japanese.synonyms` describes the file. Changes count from the next question on.
+    synonyms: str | None = None
+    synonyms_text: str = ""
+    #: Whether the list that comes with ragjp is used too.
+    builtin_synonyms: bool = True
+    #: What a synonym counts, where the word that was asked for counts 1.
+    synonym_weight: float = Field(0.7, ge=0, lt=1)
+
+    @field_validator("synonyms")
+    @classmethod
+    def _beside_the_recipe(cls, name: str | None) -> str | None:
+        """An index is carried about: no name in it may lead outside the folder that it lies in."""
+        if name is not None and (not name or Path(name).is_absolute() or ".." in Path(name).parts):
+            raise ValueError("レシピのフォルダーの中のファイル名を書いてください")
+        return name
+
+
 class Recipe(_Stage):
     """Everything that decides what an index holds and how it answers."""
 
@@ -127,6 +151,7 @@ class Recipe(_Stage):
     sources: tuple[Source, ...] = ()
     limits: Limits = Limits()
     chunks: Chunking = Chunking()
+    japanese: Japanese = Japanese()
     encoder: EncoderChoice = EncoderChoice()
     retrieval: Retrieval = Retrieval()
     rerank: Reranking = Reranking()
@@ -177,7 +202,55 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(
             f"レシピ {path} は TOML として読めません（{error}）。その行を直してください。"
         ) from error
-    return parse_recipe(values, where=str(path))
+    return _with_files(parse_recipe(values, where=str(path)), path)
+
+
+def _with_files(recipe: Recipe, path: Path) -> Recipe:
+    """Read the files of words that a recipe names."""
+    japanese = recipe.japanese
+    if japanese.synonyms_text:
+        raise RecipeError(
+            f"レシピ {path} の「japanese.synonyms_text」は書けません。ことばはファイルに書き、「synonyms」にその名前を書いてください。"
+        )
+    if japanese.synonyms is None:
+        return recipe
+    text = read_words(path.parent / japanese.synonyms)
+    return recipe.model_copy(
+        update={"japanese": japanese.model_copy(update={"synonyms_text": text})}
+    )
+
+
+def read_words(path: Path) -> str:
+    """Read a file of words, of at most 1 MiB.
+
+    Raises
+    ------
+    RecipeError
+        When it is missing, too large or not UTF-8: one sentence; codes ``words_missing``, ``words_too_large``, ``words_encoding``.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would keep every question waiting
+            raise FileNotFoundError(errno.ENOENT, "通常のファイルではありません")
+        with path.open("rb") as file:
+            data = file.read(MOST_WORDS_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(
+            f"レシピに書かれたファイル {path} を開けません（{error.strerror}）。名前と置き場所を確かめてください。",
+            code="words_missing",
+        ) from error
+    if len(data) > MOST_WORDS_BYTES:
+        raise RecipeError(
+            f"ファイル {path} が大きすぎます。{MOST_WORDS_BYTES >> 20} MiB までに減らしてください。",
+            code="words_too_large",
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RecipeError(
+            f"ファイル {path} の {line} 行目が UTF-8 ではありません。UTF-8 で保存し直してください。",
+            code="words_encoding",
+        ) from error
 
 
 def cache_folder() -> Path:

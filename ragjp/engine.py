@@ -17,6 +17,7 @@ from ragjp.index.reader import DocumentInfo, Snapshot
 from ragjp.japanese.terms import Analyzer
 from ragjp.ranking import RANKINGS, RankingName, hits_of, order_candidates
 from ragjp.retrieval.candidates import Candidates, Question, find_candidates
+from ragjp.retrieval.expansion import SynonymFile
 from ragjp.retrieval.filters import rows_to_keep
 from ragjp.retrieval.operators import ParsedQuery, parse_operators
 from ragjp.types import Answer, Encoder, Ranking, View
@@ -55,6 +56,7 @@ class Engine:
         self.recipe = recipe
         self.encoder = encoder
         self._analyzer = analyzer
+        self._synonyms = SynonymFile(recipe.japanese, None, analyzer)
         self._snapshot = snapshot
         self._swap = threading.Lock()
         self._answerer: Answerer | None = None
@@ -90,11 +92,13 @@ class Engine:
             _require_same(path, "辞書", snapshot.meta["analyzer"], analyzer.fingerprint)
             model = encoder or load_encoder(chosen.encoder)
             _require_same(path, "埋め込みモデル", snapshot.meta["encoder"], model.fingerprint)
+            engine = cls(path, snapshot, chosen, model, analyzer)
+            if recipe is None:
+                engine._follows_recipe = True
+                engine._synonyms = SynonymFile(chosen.japanese, _beside(path), analyzer)
         except BaseException:
             snapshot.close()
             raise
-        engine = cls(path, snapshot, chosen, model, analyzer)
-        engine._follows_recipe = recipe is None
         return engine
 
     def __enter__(self) -> Self:
@@ -145,6 +149,8 @@ class Engine:
     def _follow(self, recipe: Recipe) -> None:
         """Search and answer by what the index's recipe says now."""
         if recipe != self.recipe:
+            if recipe.japanese != self.recipe.japanese:
+                self._synonyms = SynonymFile(recipe.japanese, _beside(self.path), self._analyzer)
             self.recipe = recipe
             self._answerer = None
 
@@ -214,12 +220,13 @@ class Engine:
         """Analyse and embed a query; with the milliseconds of both."""
         started = time.perf_counter()
         terms = self._analyzer.terms(query)
+        groups = self._synonyms.groups(query)
         analysed = time.perf_counter()
         wants_tokens = self.recipe.rerank.maxsim and self.encoder.token_dim > 0
         encoded = self.encoder.encode_queries([query], tokens=wants_tokens)
         finished = time.perf_counter()
         timings = {"analyse": (analysed - started) * 1000, "encode": (finished - analysed) * 1000}
-        return Question(query, terms, encoded.vectors[0], encoded.tokens), timings
+        return Question(query, terms, encoded.vectors[0], encoded.tokens, groups), timings
 
     def candidates(
         self, question: Question, *, view: View, depth: int
@@ -334,6 +341,11 @@ class Engine:
                 settings=with_environment(self.recipe.answer),
             )
         return self._answerer
+
+
+def _beside(index: Path) -> Path:
+    """Where the recipe of an index is, and the files that it names."""
+    return index.absolute().parent
 
 
 def stored_recipe(meta: Mapping[str, str], path: Path) -> Recipe:

@@ -16,6 +16,7 @@ from ragjp.encoders import load_encoder
 from ragjp.errors import DocumentError
 from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
+from ragjp.japanese.synonyms import parse_synonyms
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
 from ragjp.jobs.sources import REPORT_NAME, DocumentSource, Item, folder_sources, list_items
@@ -108,13 +109,15 @@ def build(
     Raises
     ------
     RecipeError
-        When a source is missing or empty, or two documents would have the same id. Nothing is changed.
+        When a source is missing or empty, two documents would have the same id, or a line of the synonyms is wrong. Nothing is changed.
     IndexLocked, IndexMismatch, ModelUnknown, MissingExtra
         Before anything is changed.
     """
     started = time.monotonic()
     tell: Progress = progress or (lambda stage, done, total: None)
     items = list_items(sources if sources is not None else folder_sources(recipe, base, into))
+    # Not searched with here; what is wrong in the file is said before anything is built.
+    parse_synonyms(recipe.japanese.synonyms_text, where=recipe.japanese.synonyms or "synonyms")
     analyzer = Analyzer()
     model = encoder or load_encoder(recipe.encoder)
     manifest = Manifest(

@@ -11,6 +11,7 @@ import numpy as np
 from ragjp.config import Retrieval
 from ragjp.index.dense.lists import lists_from
 from ragjp.index.lexical.bm25 import Bm25
+from ragjp.index.lexical.groups import Group
 from ragjp.index.reader import Allowed, Snapshot
 from ragjp.retrieval.fusion import fuse
 from ragjp.retrieval.ties import cut
@@ -22,12 +23,14 @@ class Question:
     """A question as the index needs it.
 
     terms : field → terms. vector : (D,) float32 of length 1. tokens : (Q, D_token) float32, (0, D_token) without any.
+    groups : synonyms of its words.
     """
 
     text: str
     terms: Mapping[str, list[str]]
     vector: FloatArray
     tokens: FloatArray
+    groups: tuple[Group, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,9 @@ def find_candidates(
     constants = Bm25(settings.k1, settings.b)
     lexical = snapshot.lexical
     by_bm25, _ = cut(
-        *lexical.search(terms, weights, allowed.statistics, constants, depth, keep),
+        *lexical.search(
+            terms, weights, allowed.statistics, constants, depth, keep, question.groups
+        ),
         depth,
         snapshot.chunk_ids,
     )
@@ -88,7 +93,7 @@ def find_candidates(
     rows, _ = np.unique(np.concatenate([by_bm25, by_dense]), return_index=True)
     dense = snapshot.dense.scores(question.vector, rows)
     found = time.perf_counter()
-    scored = lexical.scores(terms, weights, allowed.statistics, constants, rows)
+    scored = lexical.scores(terms, weights, allowed.statistics, constants, rows, question.groups)
     fused = fuse(scored.total, dense, settings.dense_weight)
     finished = time.perf_counter()
     return Candidates(

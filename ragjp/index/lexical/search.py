@@ -7,13 +7,12 @@ cutting of the index into segments give the same float32 score.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,13 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.index.lexical.blocks import Blocks, bits_for, scale_for
 from ragjp.index.lexical.bm25 import Bm25
-from ragjp.index.lexical.fields import Field, damaged, frozen, joined_field, norms_of, with_ratios
+from ragjp.index.lexical.fields import damaged, frozen, joined_field, norms_of, with_ratios
+from ragjp.index.lexical.groups import FIELD as GROUPED
+from ragjp.index.lexical.groups import Counted, Group, Groups
 from ragjp.index.lexical.numpy_path import GRANULE, best_rows, gains, granule_of, places_in, summed
 from ragjp.index.lexical.postings import Postings
-from ragjp.index.lexical.terms import KERNELS, LexicalView, Span, Terms
+from ragjp.index.lexical.terms import KERNELS, LexicalView, Terms
+from ragjp.index.lexical.wanted import Wanted, wanted_lists, with_made
 from ragjp.types import BoolArray, FloatArray, IntArray
 
 #: What a compiled search can take; more fields go the NumPy way.
@@ -46,15 +48,6 @@ class RowScores:
 
     total: FloatArray
     fields: dict[str, FloatArray]
-
-
-class _Wanted(NamedTuple):
-    """A term of a question: its own weight (repeats times idf), that times its field's, and where its postings are."""
-
-    field: Field
-    own: float
-    weight: float
-    spans: tuple[Span, ...]
 
 
 class LexicalIndex:
@@ -84,8 +77,11 @@ class LexicalIndex:
             name: joined_field(number, name, parts)
             for number, (name, parts) in enumerate(used.items())
         }
+        # Lists of groups, which no field has, take the place behind the last field, with the lengths of theirs.
+        self._filler = self._fields[GROUPED].number if GROUPED in self._fields else 0
         self._lock = threading.Lock()
         self._vocabulary = Terms(self._fields, self._bases)
+        self._groups = Groups(self._fields, self._vocabulary)
         self._blocks: dict[Bm25, tuple[Blocks, ...]] = {}
         self._arrays = [self._arrays_of(n, span) for n, span in enumerate(self._segment_slices())]
 
@@ -93,9 +89,9 @@ class LexicalIndex:
         """Rows, counts and length codes of one segment, by field, as the kernels take them."""
         fields = self._fields.values()
         return (
-            _padded(field.segments[segment].rows for field in fields),
-            _padded(field.segments[segment].counts for field in fields),
-            _padded(field.codes[span] for field in fields),
+            _padded((field.segments[segment].rows for field in fields), self._filler),
+            _padded((field.segments[segment].counts for field in fields), self._filler),
+            _padded((field.codes[span] for field in fields), self._filler),
         )
 
     def _segment_slices(self) -> list[slice]:
@@ -132,6 +128,7 @@ class LexicalIndex:
         constants: Bm25,
         k: int,
         mask: BoolArray | None = None,
+        groups: Sequence[Group] = (),
     ) -> tuple[IntArray, FloatArray]:
         """Find the k best rows of a view, and all rows that tie with the k-th; only rows with a score above 0.
 
@@ -143,6 +140,8 @@ class LexicalIndex:
             Field → its weight, 0 or more; fields without one, and fields that the index has not, are passed over.
         mask
             (N,) rows that may come back; restricts results, not statistics.
+        groups
+            Synonyms of the question's words (:mod:`ragjp.index.lexical.groups`).
 
         Returns
         -------
@@ -154,27 +153,28 @@ class LexicalIndex:
             When the postings of one of the terms contradict themselves.
         """
         weights = {name: weight for name, weight in weights.items() if weight}
-        wanted = self._wanted(terms, weights, view)
-        if not wanted or k < 1:
+        lists = self._lists(terms, weights, view, groups)
+        if not lists or k < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         kept = view.rows if mask is None else frozen(view.rows & mask)
         restricted = view.restricted or mask is not None
         kernels = self._kernels()
+        if len(self._fields) == _MOST_FIELDS and any(one.made for one in lists):
+            kernels = None  # no place is left for lists that no field has
         if kernels is None:
-            return self._search_numpy(wanted, view, constants, k, kept)
-        return self._search_compiled(kernels, wanted, view, constants, k, kept, restricted)
+            return self._search_numpy(lists, view, constants, k, kept)
+        return self._search_compiled(kernels, lists, view, constants, k, kept, restricted)
 
     def _search_numpy(
-        self, wanted: Sequence[_Wanted], view: LexicalView, constants: Bm25, k: int, kept: BoolArray
+        self, wanted: Sequence[Wanted], view: LexicalView, constants: Bm25, k: int, kept: BoolArray
     ) -> tuple[IntArray, FloatArray]:
         granule = granule_of([one.weight for one in wanted])
         norms = self._norms(view, constants)
         parts = []
         for one in wanted:
             field = one.field
-            for segment, start, stop in one.spans:
-                rows = field.segments[segment].rows[start:stop] + np.int64(self._bases[segment])
-                tf = field.segments[segment].counts[start:stop]
+            for segment, (listed, tf) in one.lists():
+                rows = listed + np.int64(self._bases[segment])
                 norm = norms[field.number][field.codes[rows]]
                 parts.append((rows, gains(one.weight, tf, norm, granule)))
         scores = summed(parts, self.n_rows)
@@ -184,7 +184,7 @@ class LexicalIndex:
     def _search_compiled(
         self,
         kernels: ModuleType,
-        wanted: Sequence[_Wanted],
+        wanted: Sequence[Wanted],
         view: LexicalView,
         constants: Bm25,
         k: int,
@@ -194,13 +194,16 @@ class LexicalIndex:
         granule = granule_of([one.weight for one in wanted])
         norms = self._norms(view, constants)
         by_segment: dict[int, tuple[list[int], list[float]]] = {}
-        for field, _, weight, spans in wanted:
-            for segment, start, stop in spans:
-                if segment not in by_segment:
-                    by_segment[segment] = [], []
-                keys, list_weights = by_segment[segment]
-                keys += field.number, start, stop
-                list_weights.append(weight)
+        made: dict[int, list[tuple[Counted, float]]] = {}
+        for one in wanted:
+            for segment, start, stop in one.spans:
+                keys, list_weights = by_segment.setdefault(segment, ([], []))
+                keys += one.field.number, start, stop
+                list_weights.append(one.weight)
+            for segment, counted in enumerate(one.made):
+                if len(counted[0]):
+                    by_segment.setdefault(segment, ([], []))
+                    made.setdefault(segment, []).append((counted, one.weight))
         found: list[IntArray] = []
         scores: list[FloatArray] = []
         least, most = np.float32(0), min(k, self.n_rows)
@@ -208,9 +211,12 @@ class LexicalIndex:
             base = self._bases[segment]
             size = self._bases[segment + 1] - base
             kept_here = kept[base : base + size]
-            if size <= _WHOLE:
+            if size <= _WHOLE or segment in made:
+                arrays = self._arrays[segment]
+                if segment in made:
+                    arrays = with_made(arrays, len(self._fields), made[segment], keys, list_weights)
                 rows, values, least = kernels.search_whole(
-                    *self._arrays[segment],
+                    *arrays,
                     norms,
                     np.array(keys, np.int64),
                     np.array(list_weights),
@@ -253,10 +259,11 @@ class LexicalIndex:
         view: LexicalView,
         constants: Bm25,
         rows: IntArray,
+        groups: Sequence[Group] = (),
     ) -> RowScores:
         """Score given rows (R,) as :meth:`search` does, field by field too; rows that the view does not allow get 0."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
-        wanted = self._wanted(terms, weights, view)
+        wanted = self._lists(terms, weights, view, groups)
         granule = granule_of([one.weight for one in wanted if one.weight > 0])
         norms = self._norms(view, constants)
         kernels = self._kernels()
@@ -264,9 +271,8 @@ class LexicalIndex:
         sums = np.zeros((len(names) + 1, len(rows)))
         for one in wanted:
             field = one.field
-            for segment, start, stop in one.spans:
-                postings, base = field.segments[segment], self._bases[segment]
-                listed, counts = postings.rows[start:stop], postings.counts[start:stop]
+            for segment, (listed, counts) in one.lists():
+                base = self._bases[segment]
                 if kernels is not None:
                     kernels.score_rows(
                         listed,
@@ -325,39 +331,27 @@ class LexicalIndex:
             parts.append(rows + self._bases[segment])
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
-    def _wanted(
+    def _lists(
         self,
         terms: Mapping[str, Sequence[str]],
         weights: Mapping[str, float],
         view: LexicalView,
-    ) -> list[_Wanted]:
-        """The terms of a question that rows of the view hold, in the question's order."""
-        wanted = []
-        for name, field_weight in weights.items():
-            if not (0 <= field_weight < math.inf):
-                raise ValueError(f"weight of field {name!r}: {field_weight}")
-            repeats: dict[str, int] = {}
-            for term in terms.get(name, ()):
-                repeats[term] = repeats.get(term, 0) + 1
-            if not repeats or name not in self._fields:
-                continue
-            field, known = self._fields[name], self._vocabulary.seen(name, list(repeats), view)
-            for term, times in repeats.items():
-                frequency, rarity, spans = known[term]
-                if frequency:
-                    own = times * rarity
-                    wanted.append(_Wanted(field, own, field_weight * own, spans))
-        return wanted
+        groups: Sequence[Group],
+    ) -> list[Wanted]:
+        return wanted_lists(
+            self._fields, self._vocabulary, self._groups, self._bases, terms, weights, view, groups
+        )
 
     def _norms(self, view: LexicalView, constants: Bm25) -> tuple[NDArray[np.float64], ...]:
         """By field as the kernels take them, the norms of the C distinct lengths, and ratios behind them (16 * C,)."""
         found = view.norms.get(constants)
         if found is None:
             fields = self._fields.items()
-            found = _padded(
+            norms = (
                 with_ratios(norms_of(f.table, view.mean_lengths[name], constants))
                 for name, f in fields
             )
+            found = _padded(norms, self._filler)
             if len(view.norms) >= _MOST_CONSTANTS:
                 view.norms.clear()
             view.norms[constants] = found
@@ -388,7 +382,7 @@ class LexicalIndex:
             return self._blocks[constants]
 
 
-def _padded(arrays: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-    """One place per field that the kernels know of."""
+def _padded(arrays: Iterable[NDArray[Any]], filler: int) -> tuple[NDArray[Any], ...]:
+    """One place per field that the kernels know of; those left over have what the field ``filler`` has."""
     found = list(arrays)
-    return (*found, *(found[:1] * (_MOST_FIELDS - len(found))))
+    return (*found, *(found[filler : filler + 1] * (_MOST_FIELDS - len(found))))
