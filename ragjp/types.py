@@ -129,6 +129,15 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class SpellsTokens(Protocol):
+    """An encoder that can say which characters each of its token rows stands for. Slow; for explanations."""
+
+    def token_spans(self, text: str, *, query: bool) -> list[Span]:
+        """Return the span of ``text`` behind each token row that it gets as a query or as a passage, in their order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """Who is asking: every read takes one, there is no default, and what no principal of it may read does not exist for it.
@@ -189,6 +198,29 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure it is that the passages found answer the question, and what acting on that costs.
+
+    probability : that they do, if as many questions have an answer as have none. threshold : below it the answer is ``no_answer``.
+    kept, refused : shares of the questions with and without an answer for which that is right, as measured where the model was
+    fitted. basis : ``index`` when the scale is that of this index, ``shipped`` when it is that of the fitting data. signals : what the
+    probability is made of, for the passage that speaks most for an answer.
+    """
+
+    probability: float
+    threshold: float
+    kept: float
+    refused: float
+    basis: Literal["index", "shipped"]
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether an answer may be given."""
+        return self.probability >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a question. ``no_answer`` has no citations and a text that says nothing was found."""
 
@@ -200,3 +232,5 @@ class Answer:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     #: ``extractive`` or the name of the LLM that wrote ``text``.
     written_by: str = "extractive"
+    #: None where it was not asked for, or cannot be told (too few passages).
+    confidence: Confidence | None = None

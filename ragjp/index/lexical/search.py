@@ -310,6 +310,10 @@ class LexicalIndex:
         known = self._vocabulary.seen(field, terms, view)
         return {term: known[term].frequency for term in terms}
 
+    def holding(self, field: str, terms: Sequence[str], rows: IntArray) -> BoolArray:
+        """Which of some rows (R,), in any view, hold which of some terms: (T, R) bool."""
+        return self._vocabulary.holding(field, terms, rows)
+
     def rows_with(self, field: str, terms: Sequence[str]) -> IntArray:
         """Rows (R,) int64, ascending, that hold all of some terms, in any view; all rows when there are no terms."""
         if not terms:

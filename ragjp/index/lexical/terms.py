@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ragjp import compiled
 from ragjp.index.lexical.bm25 import Bm25, idf
 from ragjp.index.lexical.fields import Field, damaged
+from ragjp.index.lexical.numpy_path import places_in
 from ragjp.index.lexical.postings import Postings, TermKeys, rows_fault
-from ragjp.types import BoolArray
+from ragjp.types import BoolArray, IntArray
 
 KERNELS = "ragjp.index.lexical.kernels"
 #: Terms of a field that are remembered by a snapshot, and by a view (of which there may be many).
@@ -81,6 +82,17 @@ class Terms:
         if kernels is not None:
             return int(kernels.count(rows, seen))
         return int(np.count_nonzero(seen[rows]))
+
+    def holding(self, name: str, terms: Sequence[str], rows: IntArray) -> BoolArray:
+        """Which of some rows (R,) hold which of some terms: (T, R) bool, whatever view may see the rows."""
+        held = np.zeros((len(terms), len(rows)), dtype=np.bool_)
+        if name in self._fields and len(rows):
+            located = self.located(name, terms)
+            for place, term in enumerate(terms):
+                for segment, start, stop in located[term]:
+                    listed = self._fields[name].segments[segment].rows[start:stop]
+                    held[place, places_in(listed, rows - self._bases[segment])[0]] = True
+        return held
 
     def located(self, name: str, terms: Sequence[str]) -> Mapping[str, tuple[Span, ...]]:
         """Where terms stand: all of ``terms``, and maybe more. Checks the postings of a term that is met for the first time."""
