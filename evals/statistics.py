@@ -66,27 +66,26 @@ def paired_randomization(paired: Scores, *, rounds: int = ROUNDS, seed: int = _S
     moving = paired[paired != 0.0]
     if moving.size == 0:
         return 1.0
-    observed = abs(moving.sum()) * (1.0 - 1e-12)  # a tie of two sums must not hang on rounding
+    total = float(moving.sum())
+    observed = abs(total) - 1e-12 * float(np.abs(moving).sum())  # ties must not hang on rounding
     exact = moving.size <= _ENUMERATED
-    blocks = _every_sign(moving.size) if exact else _random_signs(moving.size, rounds, seed)
-    as_far = sum(int((np.abs(signs @ moving) >= observed).sum()) for signs in blocks)
+    blocks = _every_choice(moving.size) if exact else _random_choices(moving.size, rounds, seed)
+    as_far = sum(int((np.abs(2 * (kept @ moving) - total) >= observed).sum()) for kept in blocks)
     return as_far / 2**moving.size if exact else (as_far + 1) / (rounds + 1)
 
 
-def _every_sign(n: int) -> Iterator[Scores]:
-    """All 2^n rows of n signs, as one (2^n, n) array."""
-    bits = np.arange(2**n)[:, None] >> np.arange(n) & 1
-    yield 2.0 * bits - 1.0
+def _every_choice(n: int) -> Iterator[Scores]:
+    """All 2^n choices of which of n differences keep their sign, as one (2^n, n) array of 0 and 1."""
+    yield (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(np.float64)
 
 
-def _random_signs(n: int, rounds: int, seed: int) -> Iterator[Scores]:
-    """Random signs as arrays of (up to 500, n)."""
+def _random_choices(n: int, rounds: int, seed: int) -> Iterator[Scores]:
+    """Random choices as arrays of (up to 500, n)."""
     rng = np.random.default_rng(seed)
     for start in range(0, rounds, _BLOCK):
         count = min(_BLOCK, rounds - start)
         packed = np.frombuffer(rng.bytes(count * (-(-n // 8))), dtype=np.uint8).reshape(count, -1)
-        bits = np.unpackbits(packed, axis=1, count=n)
-        yield 2.0 * bits - 1.0
+        yield np.unpackbits(packed, axis=1, count=n).astype(np.float64)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -139,7 +138,7 @@ def intervals(
     tuple of Interval
         M of them; NaN where N is 0.
     """
-    n, m = values.shape
+    n, m = len(values), int(values.shape[1])
     if n == 0:
         return (Interval(float("nan"), float("nan")),) * m
     rng = np.random.default_rng(seed)
