@@ -3,11 +3,12 @@
 Encyclopedia paragraphs are clean, short and about one thing; the pages of a company's PDFs are not. To choose formulas for such
 pages without looking at the set they are measured on, articles of JaQuAD ``train`` are made into files::
 
-    some related articles -> one file (one title, ~30 pages) -> pages of several paragraphs, one corpus document each
+    a few articles -> one file (one title, ~30 pages) -> pages of several paragraphs, one corpus document each
 
 Lines are cut inside words, some characters are misread or lost, each page repeats its file's title, and of every hundred
 paragraphs fifteen become rows of a table and fifteen the scattered labels of a figure. A question's gold is its page;
-``kind`` (paragraph, table, image) is in its metadata, as in the set that this stands for. Everything follows from one seed.
+Questions are
+about held-out articles alone (:mod:`evals.held_out`); ``kind`` (paragraph, table, image) is in its metadata, as in the set that this stands for. Everything follows from one seed.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from pathlib import Path
 import numpy as np
 
 from evals.dataset import QRELS_HEADER, DatasetError, Query, open_dataset
+from evals.held_out import held_out_documents, held_out_questions
 from ragjp.japanese.normalize import fold
 from ragjp.japanese.terms import bigrams
 from ragjp.types import FloatArray
 
 #: Characters of a page: the middle half of real ones lies in this range.
 _PAGE_CHARS = (450, 1600)
+#: Paragraphs that a file is filled up to.
+_FILE_PARAGRAPHS = 60
 #: Share of characters that are misread or lost.
 _MISREAD = 0.01
 _KINDS = {"paragraph": 0.70, "table": 0.15, "image": 0.15}
@@ -83,7 +87,9 @@ def make(source: Path, target: Path, *, n_files: int, n_questions: int, seed: in
         for unit in judged
     }
     articles = _articles(dataset.corpus, measured)
-    files = _files(articles, n_files)
+    asked = held_out_questions(dataset.corpus, questions)
+    untrained = set(held_out_documents(dataset.corpus, questions).values()) & set(articles)
+    files = _files(articles, untrained, n_files)
     kinds: dict[str, str] = {}
     pages: dict[str, str] = {}
     target.mkdir(parents=True, exist_ok=True)
@@ -96,7 +102,7 @@ def make(source: Path, target: Path, *, n_files: int, n_questions: int, seed: in
                 title = f"{one.title} (p.{page}/{len(written)})"
                 record = {"_id": unit, "title": title, "text": text}
                 out.write(json.dumps(record, ensure_ascii=False) + "\n")
-    asked = [q for q in questions.queries if set(questions.qrels.get(q.query_id, {})) & set(pages)]
+    asked = [query for query in asked if set(questions.qrels[query.query_id]) <= set(pages)]
     chosen = sorted(rng.permutation(len(asked))[:n_questions].tolist())
     _write_questions(target, [asked[n] for n in chosen], questions.qrels, pages, kinds)
 
@@ -114,24 +120,28 @@ def _articles(corpus: Path, measured: set[str]) -> dict[str, list[tuple[str, str
     }
 
 
-def _files(articles: Mapping[str, Sequence[tuple[str, str]]], n_files: int) -> list[_File]:
-    """Put related articles together: a first one chosen by its title's hash, then those nearest to it."""
+def _files(
+    articles: Mapping[str, Sequence[tuple[str, str]]], untrained: set[str], n_files: int
+) -> list[_File]:
+    """Put related articles together: the held-out ones are dealt out, then each file takes those nearest to its first."""
     titles = sorted(articles, key=lambda title: hashlib.sha256(title.encode()).hexdigest())
     vectors = np.stack([_vector(" ".join(text for _, text in articles[title])) for title in titles])
     vectors *= np.log(len(titles) / np.maximum(1, (vectors > 0).sum(axis=0)))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    asked = [place for place, title in enumerate(titles) if title in untrained]
+    firsts = asked[:n_files]
+    files = [_File(f"{titles[first]}等に関する資料") for first in firsts]
+    members: list[list[int]] = [[first] for first in firsts]
+    for place in asked[n_files:]:
+        members[int(np.argmax([vectors[place] @ vectors[first] for first in firsts]))].append(place)
     free = np.ones(len(titles), dtype=np.bool_)
-    files = []
-    for _ in range(n_files):
-        if not free.any():
-            break
-        first = int(np.flatnonzero(free)[0])
-        made = _File(f"{titles[first]}等に関する資料")
+    free[asked] = False
+    for file, first, own in zip(files, firsts, members, strict=True):
         for near in np.argsort(-(vectors @ vectors[first]), kind="stable"):
-            if free[near] and len(made.paragraphs) < 60:
+            if free[near] and sum(len(articles[titles[place]]) for place in own) < _FILE_PARAGRAPHS:
                 free[near] = False
-                made.paragraphs += articles[titles[near]]
-        files.append(made)
+                own.append(int(near))
+        file.paragraphs += [pair for place in own for pair in articles[titles[place]]]
     return files
 
 

@@ -1,0 +1,48 @@
+"""The articles that training never saw: what constants are fitted on once the encoder has been trained on the others.
+
+The draw is that of :func:`evals.train.material.prepare`: the same articles for the same seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from evals.dataset import Query, Split
+
+#: Share of the articles that is held out.
+SHARE = 0.08
+SEED = 1
+
+
+def held_out_documents(corpus: Path, split: Split, *, seed: int = SEED) -> dict[str, str]:
+    """Document → title of the held-out articles, in the order of the corpus."""
+    wanted = {
+        doc for query in split.queries if query.answerable for doc in split.qrels[query.query_id]
+    }
+    titles: dict[str, int] = {}
+    rows = [row for row in _rows(corpus) if row[0] in wanted]
+    for _, title in rows:
+        titles.setdefault(title, len(titles))
+    held = np.random.default_rng(seed).random(len(titles)) < SHARE
+    return {name: title for name, title in rows if held[titles[title]]}
+
+
+def held_out_questions(corpus: Path, split: Split, *, seed: int = SEED) -> list[Query]:
+    """Questions about held-out articles alone, in the split's order."""
+    documents = held_out_documents(corpus, split, seed=seed)
+    return [
+        query
+        for query in split.queries
+        if query.answerable and all(name in documents for name in split.qrels[query.query_id])
+    ]
+
+
+def _rows(corpus: Path) -> Iterator[tuple[str, str]]:
+    with corpus.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            yield row["_id"], row["title"]
