@@ -8,6 +8,7 @@ from evals.hardest import Found, Gold, HardQuestion
 from evals.html_page import Markup, element, joined, quoted
 from evals.html_words import ranking_name
 from evals.runner import EvaluationReport
+from evals.slices import KEY_NAMES
 
 _OPEN = 3
 
@@ -35,7 +36,7 @@ def hardest_section(report: EvaluationReport, hard: Sequence[HardQuestion]) -> l
 
 
 def _question(one: HardQuestion, last: str, *, open_: bool, place: int) -> Markup:
-    groups = "・".join(f"{key}: {value}" for key, value in one.groups.items())
+    groups = "・".join(f"{KEY_NAMES.get(key, key)}: {value}" for key, value in one.groups.items())
     head = element(
         "summary",
         f"{place}. ",

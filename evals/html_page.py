@@ -121,7 +121,7 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; white-space: nowrap; }
 thead th { background: var(--tint); font-weight: 600; }
 th:first-child { text-align: left; font-weight: 600; }
-td small, td .soft { display: block; color: var(--soft); font-size: .78rem; }
+td small, th small, td .soft { display: block; color: var(--soft); font-size: .78rem; }
 tr.final th, tr.final td { background: #eef5fc; }
 tr.unsure th, tr.unsure td { color: var(--soft); }
 tr.bad td, tr.bad th { color: #a3230f; }

@@ -126,7 +126,8 @@ def over_range(
 def bars(title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], unit: str) -> Markup:
     """One bar a ranking, made of its parts; the whole is written at its end."""
     left, right, step = 150, _WIDTH - 80, 40
-    names = list(dict.fromkeys(name for _, parts in rows for name, _ in parts))
+    by_parts = sorted(rows, key=lambda row: -len(row[1]))  # the longest has their order
+    names = list(dict.fromkeys(name for _, parts in by_parts for name, _ in parts))
     longest = max((sum(value for _, value in parts) for _, parts in rows), default=0.0) or 1.0
     top = 54 + 20 * ((len(names) - 1) // 5)
     drawn = [_label(0, 16, title, weight="600"), *_legend(names, 36, square=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from typing import Final
 
 import numpy as np
 
@@ -12,16 +13,29 @@ from evals.hardest import HardQuestion
 from evals.html_hardest import hardest_section
 from evals.html_page import Markup, element, joined, page, table
 from evals.html_plots import Point, bars, dots, over_range
-from evals.html_words import MEASURE_WORDS, RANKING_WORDS, STAGE_WORDS, percent, ranking_name, span
+from evals.html_words import (
+    MEASURE_WORDS,
+    RANKING_WORDS,
+    STAGE_WORDS,
+    percent,
+    ranking_name,
+    signed_span,
+    span,
+)
 from evals.measures import MEASURES, NDCG, R1, R5, R100
 from evals.runner import ConditionResult, EvaluationReport
 from evals.slices import MINIMUM, Slice, lengths, slices_of
-from evals.statistics import intervals
+from evals.statistics import Verdict, intervals
 
 #: Resamples of an interval in a slice: the report has hundreds of them.
 SLICE_ROUNDS = 2000
 #: Groups of question length in the plot, and the fewest questions in one.
 MOST_GROUPS, FEWEST_IN_GROUP = 6, 10
+_VERDICTS: Final[Mapping[Verdict, str]] = {
+    "better": "上回る",
+    "worse": "下回る",
+    "even": "差があるとは言えない",
+}
 _UNITS = {"document": "文書", "page": "ページ"}
 
 
@@ -38,7 +52,9 @@ def html_report(report: EvaluationReport, hard: Sequence[HardQuestion] = ()) -> 
         From :func:`evals.hardest.hardest`.
     """
     queries = [query for query in report.split.queries if query.answerable]
-    points: dict[str, dict[str, Point]] = {row.condition: _points(row, queries) for row in report.conditions}
+    points: dict[str, dict[str, Point]] = {
+        row.condition: _points(row, queries) for row in report.conditions
+    }
     title = f"検索の正しさの報告: {report.split.dataset}"
     return page(
         title,
@@ -119,16 +135,16 @@ def _summary(report: EvaluationReport, points: Mapping[str, Mapping[str, Point]]
 
 
 def _worse_sentence(report: EvaluationReport) -> str:
-    worse = [comparison for comparison in report.comparisons if comparison.worse]
     if not report.comparisons:
         return "比べる順位付けは一つだけです。"
-    if not worse:
-        return "後の段が前の段を下回った組はありません。"
-    names = "、".join(
-        f"「{ranking_name(c.later)}」は「{ranking_name(c.earlier)}」を {-c.differences[NDCG]:.3f}"
-        for c in worse
-    )
-    return f"後の段が前の段を下回った組が {len(worse)} あります（nDCG@10 で {names} 下回る）。"
+    worse = [
+        f"「{ranking_name(c.later)}」は「{ranking_name(c.earlier)}」を {-100 * c.differences[NDCG]:.1f} ポイント"
+        for c in report.comparisons
+        if c.verdict == "worse"
+    ]
+    if worse:
+        return f"後の段が前の段を下回った組が {len(worse)} あります（nDCG@10 で、{'、'.join(worse)}）。"
+    return "後の段が前の段を、偶然とは考えにくいほど下回った組はありません。"
 
 
 def _stages(report: EvaluationReport, points: Mapping[str, Mapping[str, Point]]) -> list[Markup]:
@@ -182,12 +198,15 @@ def _never_worse(report: EvaluationReport) -> list[Markup]:
         return []
     rows: list[tuple[str | None, list[str]]] = [
         (
-            "bad" if c.worse else None,
+            "bad" if c.verdict == "worse" else None,
             [
-                f"{ranking_name(c.later)} は {ranking_name(c.earlier)} を",
-                "下回る" if c.worse else "下回らない",
-                *(f"{100 * c.differences[name]:+.1f}" for name in MEASURES),
-                f"{c.p_ndcg:.4f}",
+                f"{ranking_name(c.later)} − {ranking_name(c.earlier)}",
+                _VERDICTS[c.verdict],
+                joined(
+                    f"{100 * c.differences[NDCG]:+.1f}", element("small", signed_span(c.interval))
+                ),
+                *(f"{100 * c.differences[name]:+.1f}" for name in MEASURES if name != NDCG),
+                f"{c.p_holm:.4f}",
             ],
         )
         for c in report.comparisons
@@ -196,10 +215,10 @@ def _never_worse(report: EvaluationReport) -> list[Markup]:
         element("h2", "前の段を下回っていないか"),
         element(
             "p",
-            "後の段から前の段を引いた差（ポイント）。p は、本当は差がないのに偶然これだけの差が付く確率の目安で、"
-            "0.05 より小さければ偶然とは考えにくい差です。",
+            "後の段から前の段を引いた差（ポイント）。判定、95 % 区間、p は nDCG@10 のもの。p は、本当は差がないのに偶然これだけの差が付く確率で、"
+            "組の数だけ厳しくしてあります（Holm）。0.05 より小さいときだけ、上回る、下回ると言います。",
         ),
-        table(["組", "判定（nDCG@10）", *MEASURES, "p"], rows),
+        table(["組", "判定", NDCG, *(name for name in MEASURES if name != NDCG), "p"], rows),
     ]
 
 
@@ -218,7 +237,12 @@ def _slices(report: EvaluationReport, queries: Sequence[Query]) -> list[Markup]:
             f"{MINIMUM} 問に満たない種類は薄い字にしてあります。たまたまの当たり外れが大きいので、良し悪しを読み取らないでください。",
         ),
         table(
-            ["質問の種類", "質問", *(f"{name}\nnDCG@10" for name in names), "5件以内に正解（最後の段）"],
+            [
+                "質問の種類",
+                "質問",
+                *(joined(name, element("small", NDCG)) for name in names),
+                joined("5件以内に正解", element("small", names[-1])),
+            ],
             rows,
         ),
     ]  # fmt: skip

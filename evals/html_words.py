@@ -53,11 +53,26 @@ def percent(share: float) -> str:
 
 
 def span(interval: Interval) -> str:
-    """Write an interval of shares in percent.
+    """Write an interval of shares in percent; one without width says that nothing varied, not that nothing could.
 
     >>> span(Interval(0.8, 0.9123))
     '80.0〜91.2'
+    >>> span(Interval(1.0, 1.0))
+    '全問同じ'
     """
     if not (isfinite(interval.low) and isfinite(interval.high)):
         return ""
+    if interval.low == interval.high:
+        return "全問同じ"
     return f"{100 * interval.low:.1f}〜{100 * interval.high:.1f}"
+
+
+def signed_span(interval: Interval) -> str:
+    """Write an interval of differences in points.
+
+    >>> signed_span(Interval(-0.002, 0.0123))
+    '-0.2〜+1.2'
+    """
+    if not (isfinite(interval.low) and isfinite(interval.high)):
+        return ""
+    return f"{100 * interval.low:+.1f}〜{100 * interval.high:+.1f}"

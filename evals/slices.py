@@ -18,6 +18,8 @@ MINIMUM: Final = 50
 #: A metadata key that tells fewer or more groups apart than this says nothing about groups.
 FEWEST_VALUES, MOST_VALUES = 2, 12
 LENGTH_KEY: Final = "length"
+#: What people call the keys that every report is sliced by.
+KEY_NAMES: Final = {"kind": "種類", "domain": "分野"}
 _LENGTH_NAMES: Final = ("短い質問", "中くらいの質問", "長い質問")
 
 
@@ -88,7 +90,9 @@ def _of_key(
         return
     for value in values:
         mask = np.array([one == value for one in held], dtype=np.bool_)
-        yield Slice(key, value, f"{key}: {value}", mask, bool(mask.sum() >= minimum))
+        yield Slice(
+            key, value, f"{KEY_NAMES.get(key, key)}: {value}", mask, bool(mask.sum() >= minimum)
+        )
 
 
 def _of_length(queries: Sequence[Query], minimum: int) -> Iterator[Slice]:

@@ -88,7 +88,14 @@ def report_of(n: int = 60, hostile: str = "") -> EvaluationReport:
                 asked=asked,
             )
         )
-    worse = Comparison("reranked", "bm25", dict.fromkeys(MEASURES, -0.2), 0.0001)
+    worse = Comparison(
+        "reranked",
+        "bm25",
+        dict.fromkeys(MEASURES, -0.2),
+        0.0001,
+        p_holm=0.0001,
+        interval=Interval(-0.3, -0.1),
+    )
     return EvaluationReport(
         split, {}, 3, 3, 100, tuple(rows), (worse,), None, {"ragjp": f"1{hostile}"}
     )
