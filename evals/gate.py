@@ -18,7 +18,15 @@ import numpy as np
 
 from evals.indexes import Condition
 from evals.measures import NDCG, R1, R5, R100, PerQuery
-from evals.statistics import ALPHA, Interval, Scores, holm, interval, paired_randomization
+from evals.statistics import (
+    ALPHA,
+    NO_INTERVAL,
+    Interval,
+    Scores,
+    holm,
+    interval,
+    paired_randomization,
+)
 from ragjp.errors import RequestError
 
 FORMAT: Final = 1
@@ -175,7 +183,7 @@ def _change(key: Gated, run: Kept, baseline: Kept, p: float, p_holm: float) -> C
         for i in lowest.tolist()
         if difference[i] < 0
     )
-    moved = interval(difference) if p_holm < ALPHA else Interval(float("nan"), float("nan"))
+    moved = interval(difference) if p_holm < ALPHA else NO_INTERVAL
     return Change(key[0], key[1], float(before.mean()), float(now.mean()), moved, p, p_holm, fell)
 
 

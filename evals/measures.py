@@ -1,4 +1,4 @@
-"""From orders to figures: nDCG@10, R@1, R@5, R@100 and MRR@10, question by question.
+"""From orders to figures: nDCG@10, R@1, R@5, R@10, R@100 and MRR@10, question by question.
 
 ``ir-measures`` computes what is reported (trec_eval's own code through ``pytrec-eval-terrier``;
 MRR@10 by its MS MARCO provider, since trec_eval's has no cut-off). ``reference`` is the same in
@@ -23,8 +23,8 @@ Run = Mapping[str, Sequence[str]]
 #: measure -> query id -> value in [0, 1].
 PerQuery = dict[str, dict[str, float]]
 
-NDCG, R1, R5, R100, MRR = "nDCG@10", "R@1", "R@5", "R@100", "MRR@10"
-MEASURES: Final = (NDCG, R1, R5, R100, MRR)
+NDCG, R1, R5, R10, R100, MRR = "nDCG@10", "R@1", "R@5", "R@10", "R@100", "MRR@10"
+MEASURES: Final = (NDCG, R1, R5, R10, R100, MRR)
 
 
 def rank(scores: Mapping[str, float]) -> tuple[str, ...]:
@@ -67,6 +67,7 @@ def per_query(qrels: Qrels, run: Run) -> PerQuery:
             ir_measures.nDCG @ 10: NDCG,
             ir_measures.R @ 1: R1,
             ir_measures.R @ 5: R5,
+            ir_measures.R @ 10: R10,
             ir_measures.R @ 100: R100,
         },
         ir_measures.msmarco: {ir_measures.RR @ 10: MRR},
@@ -136,6 +137,7 @@ _REFERENCE: Final[dict[str, Callable[[Sequence[str], Mapping[str, int]], float]]
     NDCG: lambda order, grades: ndcg(order, grades, 10),
     R1: lambda order, grades: recall(order, grades, 1),
     R5: lambda order, grades: recall(order, grades, 5),
+    R10: lambda order, grades: recall(order, grades, 10),
     R100: lambda order, grades: recall(order, grades, 100),
     MRR: lambda order, grades: reciprocal_rank(order, grades, 10),
 }

@@ -133,7 +133,10 @@ def _comparison_json(comparison: Comparison) -> dict[str, object]:
         "earlier": comparison.earlier,
         "worse": comparison.worse,
         "differences": _rounded(dict(comparison.differences)),
+        "verdict": comparison.verdict,
+        "interval": _rounded(asdict(comparison.interval)),
         "p": round(comparison.p_ndcg, 5),
+        "p_holm": round(comparison.p_holm, 5),
     }
 
 
@@ -195,9 +198,11 @@ def _comparison_lines(comparisons: Sequence[Comparison]) -> list[str]:
     verdict = (
         "前の段を下回る組はありません" if not worse else f"前の段を下回る組が {len(worse)} あります"
     )
-    return [f"{NDCG} の比較: {verdict}"] + [
-        f"  {NAMES[c.later]} − {NAMES[c.earlier]}: {c.differences[NDCG]:+.4f}（p={c.p_ndcg:.4f}）"
-        + ("  ← 下回る" if c.worse else "")
+    said = {"better": "  上回る", "worse": "  ← 下回る", "even": "  差があるとは言えない"}
+    return [f"{NDCG} の比較（Holm 補正後 p < 0.05 の差だけを差と呼ぶ）: {verdict}"] + [
+        f"  {NAMES[c.later]} − {NAMES[c.earlier]}: {c.differences[NDCG]:+.4f}"
+        f"（95% 区間 {c.interval.low:+.4f}〜{c.interval.high:+.4f}、補正後 p={c.p_holm:.4f}）"
+        + said[c.verdict]
         for c in comparisons
     ]
 

@@ -9,12 +9,23 @@ from importlib import metadata
 from math import ceil
 from typing import Final
 
+import numpy as np
+
 from evals.answers import AnswerReport, evaluate_answers
 from evals.dataset import SLICE_KEYS, Query, Split, UnitKind, unit_of
 from evals.indexes import Condition, Progress, Searcher
 from evals.latency import Latency, summarise
 from evals.measures import MEASURES, NDCG, PerQuery, mean, per_query
-from evals.statistics import differences, paired_randomization
+from evals.statistics import (
+    NO_INTERVAL,
+    Interval,
+    Verdict,
+    differences,
+    holm,
+    intervals,
+    paired_randomization,
+    verdict_of,
+)
 from ragjp import __version__
 from ragjp.types import Hit, Ranking, View
 
@@ -81,17 +92,27 @@ class ConditionResult:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A later condition against an earlier one: mean differences (later minus earlier), and p for nDCG@10."""
+    """A later condition against an earlier one: mean differences (later minus earlier); interval and p are of nDCG@10.
+
+    ``p_holm`` is corrected for the number of comparisons in the report: what a table may go by.
+    """
 
     later: Condition
     earlier: Condition
     differences: Mapping[str, float]
     p_ndcg: float
+    p_holm: float = 1.0
+    interval: Interval = NO_INTERVAL
+
+    @property
+    def verdict(self) -> Verdict:
+        """Better or worse in nDCG@10 where that is significant; even otherwise."""
+        return verdict_of(self.differences[NDCG], self.p_holm)
 
     @property
     def worse(self) -> bool:
-        """Whether the later one is below the earlier one in nDCG@10."""
-        return self.differences[NDCG] < -1e-12
+        """Whether the later one is significantly below the earlier one in nDCG@10."""
+        return self.verdict == "worse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +131,7 @@ class EvaluationReport:
 
     @property
     def never_worse(self) -> bool:
-        """Whether no condition is below an earlier one in nDCG@10."""
+        """Whether no condition is significantly below an earlier one in nDCG@10."""
         return not any(comparison.worse for comparison in self.comparisons)
 
 
@@ -164,7 +185,7 @@ def evaluate(
         n_chunks=n_chunks,
         k=k,
         conditions=results,
-        comparisons=tuple(compare(results)),
+        comparisons=compare(results),
         answers=evaluate_answers(split, engine, view=view, progress=progress) if answers else None,
         versions=versions(),
     )
@@ -290,18 +311,30 @@ def slices(queries: Sequence[Query], values: PerQuery) -> Iterable[SliceResult]:
             yield SliceResult(key, value, len(ids), means)
 
 
-def compare(results: Sequence[ConditionResult]) -> Iterable[Comparison]:
+def compare(results: Sequence[ConditionResult]) -> tuple[Comparison, ...]:
     """Compare each condition with those of earlier stages: fused with its parents, reranked with all."""
-    for later in results:
-        for earlier in results:
-            if _STAGE[earlier.condition] >= _STAGE[later.condition]:
-                continue
-            yield Comparison(
-                later.condition,
-                earlier.condition,
-                {name: later.measures[name] - earlier.measures[name] for name in MEASURES},
-                paired_randomization(differences(later.per_query[NDCG], earlier.per_query[NDCG])),
-            )
+    pairs = [
+        (later, earlier)
+        for later in results
+        for earlier in results
+        if _STAGE[earlier.condition] < _STAGE[later.condition]
+    ]
+    paired = [differences(one.per_query[NDCG], other.per_query[NDCG]) for one, other in pairs]
+    if not pairs or not len(paired[0]):
+        return ()
+    p_values = [paired_randomization(one) for one in paired]
+    found = zip(pairs, intervals(np.stack(paired, axis=1)), p_values, holm(p_values), strict=True)
+    return tuple(
+        Comparison(
+            later.condition,
+            earlier.condition,
+            {name: later.measures[name] - earlier.measures[name] for name in MEASURES},
+            p,
+            p_holm,
+            between,
+        )
+        for (later, earlier), between, p, p_holm in found
+    )
 
 
 def versions() -> dict[str, str]:

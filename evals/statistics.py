@@ -35,6 +35,10 @@ class Interval:
     high: float
 
 
+#: Of what nothing is known.
+NO_INTERVAL: Final = Interval(float("nan"), float("nan"))
+
+
 def differences(better: Mapping[str, float], worse: Mapping[str, float]) -> Scores:
     """Subtract question by question; (N,) float64 in the order of the question ids.
 
@@ -140,7 +144,7 @@ def intervals(
     """
     n, m = len(values), int(values.shape[1])
     if n == 0:
-        return (Interval(float("nan"), float("nan")),) * m
+        return (NO_INTERVAL,) * m
     rng = np.random.default_rng(seed)
     drawn = np.empty((rounds, m))
     for start in range(0, rounds, _BLOCK):

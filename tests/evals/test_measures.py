@@ -34,6 +34,26 @@ def test_the_reference_equals_ir_measures(
             assert abs(theirs[name][query_id] - ours[name][query_id]) <= 1e-9
 
 
+def test_ten_thousand_random_runs_agree_to_a_billionth() -> None:
+    """Guards against the rare combination: grades to 3, ties in the scores, runs of nothing, gold beyond every cut-off."""
+    rng = np.random.default_rng(2023)
+    qrels: dict[str, dict[str, int]] = {}
+    run: dict[str, tuple[str, ...]] = {}
+    for number in range(10_000):
+        judged = rng.choice(len(UNITS), size=rng.integers(1, 15), replace=False)
+        grades = rng.integers(0, 4, size=len(judged))
+        name = f"q{number}"
+        qrels[name] = {UNITS[i]: int(g) for i, g in zip(judged, grades, strict=True)}
+        found = rng.permutation(len(UNITS))[: rng.integers(0, len(UNITS) + 1)]
+        scores = rng.integers(0, rng.choice([3, 1000]), size=len(found)) / 8
+        run[name] = rank({UNITS[i]: float(s) for i, s in zip(found, scores, strict=True)})
+    theirs, ours = per_query(qrels, run), reference(qrels, run)
+    apart = [abs(theirs[m][name] - ours[m][name]) for m in MEASURES for name in qrels]
+    assert len(apart) == 60_000
+    assert max(apart) <= 1e-9
+    assert 0.02 < np.mean(list(ours["R@10"].values())) < 0.5
+
+
 @settings(deadline=None, max_examples=100)
 @given(qrels=some_qrels, scored=some_scores)
 def test_tied_scores_read_as_trec_eval_reads_them_give_the_same(
