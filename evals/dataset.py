@@ -201,13 +201,14 @@ def digest(*paths: Path) -> str:
     return state.hexdigest()
 
 
-def _wrong(path: Path, line: int, what: str) -> DatasetError:
+def wrong_line(path: Path, line: int, what: str) -> DatasetError:
+    """Say what is wrong with one line of a file, to be raised."""
     return DatasetError(
         f"{path} の {line} 行目: {what}。その行を直してください。", code="dataset_malformed"
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Iterate over the lines of a UTF-8 file that are not blank, with their numbers."""
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as file:
@@ -225,17 +226,30 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         ) from error
 
 
+def json_object(path: Path, number: int, line: str) -> dict[str, object]:
+    """Read one line of a JSON Lines file.
+
+    Raises
+    ------
+    DatasetError
+        When it is no JSON, or not an object.
+    """
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        said = getattr(error, "msg", "数が長すぎるか、入れ子が深すぎます")
+        raise wrong_line(path, number, f"JSON として読めません（{said}）") from error
+    if not isinstance(value, dict):
+        raise wrong_line(path, number, "JSON のオブジェクトではありません")
+    return value
+
+
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    for number, line in _lines(path):
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise _wrong(path, number, f"JSON として読めません（{error.msg}）") from error
-        if not isinstance(value, dict):
-            raise _wrong(path, number, "JSON のオブジェクトではありません")
+    for number, line in read_lines(path):
+        value = json_object(path, number, line)
         for key in ("_id", "text"):
             if not isinstance(value.get(key), str):
-                raise _wrong(path, number, f"文字列の「{key}」がありません")
+                raise wrong_line(path, number, f"文字列の「{key}」がありません")
         yield number, value
 
 
@@ -246,14 +260,14 @@ def _read_queries(path: Path) -> tuple[dict[str, Query], dict[str, str]]:
     for number, value in _objects(path):
         query_id = str(value["_id"])
         if query_id in queries:
-            raise _wrong(path, number, f"_id「{query_id}」が重複しています")
+            raise wrong_line(path, number, f"_id「{query_id}」が重複しています")
         if not str(value["text"]).strip():
-            raise _wrong(path, number, f"質問「{query_id}」の text が空です")
+            raise wrong_line(path, number, f"質問「{query_id}」の text が空です")
         metadata = value.get("metadata") or {}
         if not isinstance(metadata, dict):
-            raise _wrong(path, number, "metadata がオブジェクトではありません")
+            raise wrong_line(path, number, "metadata がオブジェクトではありません")
         if problem := _metadata_problem(metadata):
-            raise _wrong(path, number, problem)
+            raise wrong_line(path, number, problem)
         queries[query_id] = Query(
             query_id,
             str(value["text"]),
@@ -298,7 +312,7 @@ def _read_corpus_ids(path: Path) -> frozenset[str]:
     for number, value in _objects(path):
         doc_id = str(value["_id"])
         if doc_id in found:
-            raise _wrong(path, number, f"_id「{doc_id}」が重複しています")
+            raise wrong_line(path, number, f"_id「{doc_id}」が重複しています")
         found.add(doc_id)
     return frozenset(found)
 
@@ -311,22 +325,22 @@ def _read_qrels(
     ``units`` are those of the corpus; None: pages, which are told by their form.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         fields = line.split("\t")
         if number == 1 and fields == QRELS_HEADER:
             continue
         if len(fields) != 3 or not fields[2].strip().isdecimal():
-            raise _wrong(
+            raise wrong_line(
                 path, number, "「query-id<タブ>corpus-id<タブ>0以上の整数」の形ではありません"
             )
         query_id, unit, grade = fields[0], fields[1], int(fields[2])
         if units is None:
             unit = unicodedata.normalize("NFC", unit)
         if problem := _judgement_problem(query_id, unit, queries, units):
-            raise _wrong(path, number, problem)
+            raise wrong_line(path, number, problem)
         judged = qrels.setdefault(query_id, {})
         if unit in judged:
-            raise _wrong(path, number, f"質問「{query_id}」と「{unit}」の組が重複しています")
+            raise wrong_line(path, number, f"質問「{query_id}」と「{unit}」の組が重複しています")
         judged[unit] = grade
     if nothing := [query_id for query_id, judged in qrels.items() if not any(judged.values())]:
         raise DatasetError(
