@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from ragjp.encoders.packing import fingerprint_of, pack, readable, unit_rows
-from ragjp.types import Encoded, FloatArray
+from ragjp.types import Encoded, FloatArray, Span
 
 _NGRAMS = (1, 2, 3)
 _MAX_CHARS = 4096
@@ -45,6 +45,11 @@ class HashingEncoder:
     def encode_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed queries."""
         return self._encode(texts, "q", tokens)
+
+    def token_spans(self, text: str, *, query: bool) -> list[Span]:
+        """Say where the characters of the token rows stand; queries and passages are cut alike."""
+        places = [at for at, char in enumerate(readable(text)) if not char.isspace()]
+        return [Span(at, at + 1) for at in places[:_MAX_CHARS]]
 
     def _encode(self, texts: Sequence[str], side: str, tokens: bool) -> Encoded:
         vectors = np.zeros((len(texts), self.dim), np.float32)

@@ -18,12 +18,12 @@ import numpy as np
 
 from ragjp.device import usable_cores
 from ragjp.encoders.onnx_graph import GRAPH_VERSION, Precision
-from ragjp.encoders.packing import fingerprint_of, pack, readable, unit_rows
+from ragjp.encoders.packing import fingerprint_of, pack, readable, spans_of, unit_rows
 from ragjp.encoders.presets import Preset
 from ragjp.encoders.query_tokens import QueryTokenizer, Subwords
 from ragjp.encoders.token_head import HEAD_VERSION, token_vectors
 from ragjp.errors import MissingExtra
-from ragjp.types import Encoded, FloatArray
+from ragjp.types import Encoded, FloatArray, Span
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -120,6 +120,13 @@ class OnnxEncoder:
         prefix = self._preset.query_prefix
         inputs = self._split_queries([readable(text) for text in texts], prefix)
         return self._encode(inputs, tokens, query=True)
+
+    def token_spans(self, text: str, *, query: bool) -> list[Span]:
+        """Say which characters the token rows stand for; loads the tokenizer."""
+        prefix = self._preset.query_prefix if query else self._preset.passage_prefix
+        encoding = self._loaded_tokenizer().encode(prefix + readable(text))
+        kept = _subwords(encoding, len(prefix.rstrip())).kept
+        return spans_of(encoding.tokens, encoding.offsets, kept, len(prefix))
 
     def _split_queries(self, texts: Sequence[str], prefix: str) -> list[Subwords]:
         """Split short texts without the tokenizer where that is the same."""

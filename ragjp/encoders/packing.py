@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ragjp.types import Encoded, FloatArray, IntArray
+from ragjp.types import Encoded, FloatArray, IntArray, Span
 
+#: What SentencePiece puts before a word; a piece by itself before a word that no piece begins.
+_WORD_BEGINS = "▁"
 _TINY = np.float32(1e-12)
 
 
@@ -51,6 +55,31 @@ def readable(text: str) -> str:
 
 def _has_surrogate(text: str) -> bool:
     return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def spans_of(
+    pieces: Sequence[str],
+    offsets: Sequence[tuple[int, int]],
+    kept: NDArray[np.integer[Any] | np.bool_],
+    shift: int,
+) -> list[Span]:
+    """Return which characters of a text the kept pieces of ``prefix + text`` stand for.
+
+    Parameters
+    ----------
+    pieces, offsets
+        As a tokenizer of Hugging Face gives them. A piece that only marks where a word begins stands for no character.
+    kept
+        The pieces to return, as a mask or as places.
+    shift
+        Length of the prefix.
+    """
+    places = np.arange(len(pieces))[kept].tolist()
+    spans = [(max(start - shift, 0), max(end - shift, 0)) for start, end in offsets]
+    return [
+        Span(spans[at][0], spans[at][0] if pieces[at] == _WORD_BEGINS else spans[at][1])
+        for at in places
+    ]
 
 
 def fingerprint_of(**facts: object) -> str:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragjp.encoders.local_models import check_folder
-from ragjp.encoders.packing import fingerprint_of, pack, readable, unit_rows
+from ragjp.encoders.packing import fingerprint_of, pack, readable, spans_of, unit_rows
 from ragjp.encoders.presets import Preset
 from ragjp.encoders.token_head import FILE as HEAD_FILE
 from ragjp.encoders.token_head import HEAD_VERSION, TokenHead, token_vectors
 from ragjp.errors import MissingExtra, RequestError
-from ragjp.types import Encoded, FloatArray
+from ragjp.types import Encoded, FloatArray, Span
 
 #: Characters a batch may hold for each text of the batch size: short texts share a batch in greater number.
 _CHARS_PER_TEXT = 600
@@ -111,6 +111,24 @@ class SentenceTransformerEncoder:
     def encode_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Encoded:
         """Embed queries."""
         return self._encode(texts, self._preset.query_prefix, tokens, query=True)
+
+    def token_spans(self, text: str, *, query: bool) -> list[Span]:
+        """Say which characters the token rows stand for; none where the model's tokenizer cannot tell."""
+        if not getattr(self._tokenizer, "is_fast", False):
+            return []
+        prefix = self._preset.query_prefix if query else self._preset.passage_prefix
+        with self._preparing:
+            found = self._tokenizer(
+                prefix + readable(text),
+                return_offsets_mapping=True,
+                truncation=True,
+                max_length=self._model.max_seq_length,
+            )
+            prefix_ids = self._prefix_ids(prefix)
+        ids = np.array(found["input_ids"], np.int64)
+        kept = _text_tokens(ids, np.ones(len(ids), np.bool_), self._special, prefix_ids)
+        pieces = self._tokenizer.convert_ids_to_tokens(found["input_ids"])
+        return spans_of(pieces, found["offset_mapping"], kept, len(prefix))
 
     def _encode(self, texts: Sequence[str], prefix: str, tokens: bool, *, query: bool) -> Encoded:
         ready = [readable(text) for text in texts]

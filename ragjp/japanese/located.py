@@ -142,7 +142,7 @@ def folded_parts(source: str) -> list[FoldedPart]:
     for start in range(len(source)):
         span = folded.folded_span(start, start + 1)
         # A part of the source that folded as a whole is a part here.
-        begin, end = folded.source_span(*span) if span.end > span.start else (start, start + 1)
+        end = folded.source_span(*span).end if span.end > span.start else start + 1
         if start >= at:
             at = max(end, start + 1)
             edges.append((at, max(span.end, edges[-1][1])))
