@@ -7,13 +7,18 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from evals import gate
 from evals.dataset import open_dataset
 from evals.hardest import hardest, hardest_json, texts_of
 from evals.html_report import html_report
 from evals.indexes import searcher_for
-from evals.measures import per_query
-from evals.report import per_query_lines, table, to_json, write
-from evals.runner import EVERYONE, evaluate
+from evals.measures import MRR, NDCG, R1, R5, R10, R100, per_query
+from evals.never_worse import NeverWorse, never_worse
+from evals.never_worse import lines as never_worse_lines
+from evals.never_worse import to_json as never_worse_json
+from evals.provenance import commit
+from evals.report import NAMES, per_query_lines, table, to_json, write
+from evals.runner import EVERYONE, EvaluationReport, evaluate
 from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
 from ragjp.config import cache_folder
@@ -35,6 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--html", type=Path, metavar="FILE", help="図と難しかった質問の入った報告を HTML で書き出す"
     )
     parser.add_argument(
+        "--gate",
+        type=Path,
+        metavar="BASELINE",
+        help="基準のファイルと質問ごとに比べ、有意に下がった指標があれば終了コード 1 で終わる",
+    )
+    parser.add_argument(
+        "--write-baseline",
+        type=Path,
+        metavar="BASELINE",
+        help="今回の質問ごとの結果を、次から --gate で比べる基準として書き出す",
+    )
+    parser.add_argument(
         "--answers",
         action="store_true",
         help="回答も生成し、引用・回答なしの判断・正解との一致を調べる",
@@ -43,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, print the table, write the reports; 0 when it was measured.
+    """Measure, print the table, write the reports; 0 when it was measured and nothing fell below the baseline, 1 when something did.
 
     Raises
     ------
@@ -52,6 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     dataset = open_dataset(arguments.dataset)
     split = dataset.read(arguments.split).first(arguments.limit)
+    baseline = gate.read(arguments.gate) if arguments.gate else None
+    if baseline:
+        gate.require_same_data(baseline, split.dataset, split.name, split.digest)
     per_query(
         {}, {}
     )  # say now, not after an hour of searching, that the measures are not installed
@@ -63,15 +83,19 @@ def run(arguments: argparse.Namespace) -> int:
         hard = hardest(report, texts_of(engine.page_text, split.unit, EVERYONE))
         textless = unindexed(engine.path)
     print(table(report))
+    rows = {row.condition: row.per_query for row in report.conditions}
+    asked = [query for query in split.queries if query.answerable]
+    table_of_stages = never_worse(asked, rows)
+    print("\n" + "\n".join(never_worse_lines(table_of_stages, NAMES)))
     if textless:
         print(
             f"\n文字がなく、索引に入らなかった文書 {textless} 件。これが正解の質問は外れと数えています。"
         )
     written = _write(
         arguments.json,
-        report=to_json(report),
+        report=result_json(report, table_of_stages),
         lines=per_query_lines(report),
-        name=f"{split.dataset}-{split.name}",
+        name=f"{split.dataset}-{split.name}@{commit()}",
     )
     if arguments.json:
         _put(
@@ -80,7 +104,43 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html:
         _put(arguments.html, html_report(report, hard), "--html")
     print(f"\n質問ごとの結果: {written}")
-    return 0
+    if arguments.write_baseline:
+        _put(arguments.write_baseline, gate.to_json(baseline_of(report)), "--write-baseline")
+    return _judge(baseline, report) if baseline else 0
+
+
+def result_json(report: EvaluationReport, stages: NeverWorse) -> dict[str, object]:
+    """The report with the commit that it is of, the measures of each stage, and the never-worse table with its slices."""
+    by_name = {row.condition: row.measures for row in report.conditions}
+    per_stage: dict[str, object] = {}
+    if "fused" in by_name:
+        per_stage["candidates"] = {R100: round(by_name["fused"][R100], 5)}
+    if "reranked" in by_name:
+        per_stage["rerank"] = {
+            name: round(by_name["reranked"][name], 5) for name in (NDCG, R1, R5, R10, MRR)
+        }
+    return {
+        "commit": commit(),
+        **to_json(report),
+        "stages": per_stage,
+        "never_worse_by_slice": never_worse_json(stages),
+    }
+
+
+def baseline_of(report: EvaluationReport, tolerance: float = gate.TOLERANCE) -> gate.Baseline:
+    """Keep a report's scores, question by question, for later runs to be held against."""
+    split = report.split
+    kept = gate.keep({row.condition: row.per_query for row in report.conditions})
+    return gate.Baseline(split.dataset, split.name, split.digest, commit(), tolerance, kept)
+
+
+def _judge(baseline: gate.Baseline, report: EvaluationReport) -> int:
+    """Hold the run against the baseline and say what came of it; 1 when something fell."""
+    run = gate.keep({row.condition: row.per_query for row in report.conditions})
+    verdict = gate.hold(run, baseline.kept, baseline.tolerance)
+    texts = {query.query_id: query.text for query in report.split.queries}
+    print("\n" + "\n".join(gate.sentences(verdict, NAMES, texts)))
+    return 0 if verdict.passed else 1
 
 
 def unindexed(index: Path) -> int:
@@ -90,11 +150,17 @@ def unindexed(index: Path) -> int:
 
 
 def _write(chosen: Path | None, report: object, lines: Iterable[str], name: str) -> Path:
-    """Write the report where it was asked for, and the lines beside it or into the cache folder."""
-    results = cache_folder() / "evals" / "results"
-    beside = chosen.with_suffix(".queries.jsonl") if chosen else results / f"{name}.queries.jsonl"
-    if chosen:
-        _put(chosen, _json(report), "--json")
+    """Write the report where it was asked for, and under the commit's name into the cache folder; the lines beside the one asked for.
+
+    Returns
+    -------
+    Path
+        Where the lines are.
+    """
+    named = cache_folder() / "evals" / "results" / f"{name}.json"
+    for path in {chosen or named, named}:
+        _put(path, _json(report), "--json")
+    beside = (chosen or named).with_suffix(".queries.jsonl")
     _put(beside, "".join(lines), "--json")
     return beside
 

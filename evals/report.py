@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from evals.answers import AnswerReport
+from evals.indexes import Condition
 from evals.latency import Latency
 from evals.measures import MEASURES, NDCG
 from evals.runner import Comparison, ConditionResult, EvaluationReport
@@ -17,7 +19,7 @@ from evals.runner import Comparison, ConditionResult, EvaluationReport
 FORMAT = 1
 #: Units kept a question in the per-query lines.
 KEPT = 10
-NAMES = {
+NAMES: Final[Mapping[Condition, str]] = {
     "bm25": "BM25 のみ",
     "dense": "ベクトルのみ",
     "fused": "融合",

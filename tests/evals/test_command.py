@@ -1,5 +1,6 @@
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from evals.command import add_arguments, run
 from evals.dataset import DatasetError, open_dataset
 from evals.indexes import index_name
+from evals.provenance import commit
 from ragjp.config import Recipe, cache_folder
-from ragjp.errors import MissingExtra
+from ragjp.errors import MissingExtra, RequestError
 
 CORPUS = {
     "休暇": "年次有給休暇は、入社から六か月の継続勤務の後に十日を与える。",
@@ -86,6 +88,55 @@ def test_a_corpus_is_indexed_measured_and_reported(
     assert before
     assert evaluate(str(toy), *options) == 0
     assert {path: path.stat().st_mtime_ns for path in built.rglob("segments/*")} == before
+
+
+def test_a_run_is_kept_and_held_against(
+    toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Guards against a gate that a rerun does not pass, and one that compares with scores on other questions."""
+    pytest.importorskip("ir_measures", reason="the eval extra is not installed")
+    options = [str(toy), "--recipe", str(tmp_path / "toy.toml")]
+    kept = tmp_path / "baseline.json"
+    assert evaluate(*options, "--write-baseline", str(kept)) == 0
+    assert evaluate(*options, "--gate", str(kept)) == 0
+    assert "基準との比較: 合格。7 の指標に、有意な低下はありません。" in capsys.readouterr().out
+    with pytest.raises(RequestError) as refused:
+        evaluate(*options, "--limit", "2", "--gate", str(kept))
+    assert refused.value.code == "baseline_other_questions"
+    (toy / "qrels" / "test.tsv").write_text("q-旅費\t休暇\t1\n", "utf-8")
+    with pytest.raises(RequestError) as refused:
+        evaluate(*options, "--gate", str(kept))
+    assert refused.value.code == "baseline_other_data"
+
+
+def test_a_result_says_what_it_is_of(toy: Path, tmp_path: Path) -> None:
+    """Guards against a figure that cannot be traced: commit, data, recipe, versions, and the measures of each stage."""
+    pytest.importorskip("ir_measures", reason="the eval extra is not installed")
+    report = tmp_path / "r.json"
+    assert evaluate(str(toy), "--recipe", str(tmp_path / "toy.toml"), "--json", str(report)) == 0
+    values = json.loads(report.read_text("utf-8"))
+    assert values["commit"] == commit()
+    assert len(values["data_sha256"]) == 64
+    assert values["recipe"]["encoder"]["model"] == "hashing"
+    assert set(values["stages"]["candidates"]) == {"R@100"}
+    assert set(values["stages"]["rerank"]) == {"nDCG@10", "R@1", "R@5", "R@10", "MRR@10"}
+    assert [row["group"] for row in values["never_worse_by_slice"]["rows"]] == ["全体"] * 3
+    named = cache_folder() / "evals" / "results" / f"toy-test@{commit()}.json"
+    assert json.loads(named.read_text("utf-8")) == values
+
+
+def test_a_commit_is_named_where_there_is_a_repository(root: Path, tmp_path: Path) -> None:
+    """Guards against results without a name in an archive of the sources, and against calling a changed program by its commit."""
+    assert commit(tmp_path) == "unknown"
+    assert re.fullmatch(r"unknown|[0-9a-f]{7,}(-dirty)?", commit(root))
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
+    (tmp_path / "program.py").write_text("1\n", "utf-8")
+    for step in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *step], check=True)
+    clean = commit(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{7,}", clean)
+    (tmp_path / "program.py").write_text("2\n", "utf-8")
+    assert commit(tmp_path) == f"{clean}-dirty"
 
 
 def test_weights_are_tried_on_the_same_index_and_chunks_are_not(toy: Path) -> None:
