@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from ragjp.cli import commands
-from ragjp.cli.arguments import build_parser
+from ragjp.cli.arguments import EVALUATIONS, build_parser
 from ragjp.config import load_recipe
 
 READMES = ("README.md", "README.ja.md", "CONTRIBUTING.md")
@@ -43,13 +44,12 @@ def test_every_command_shown_is_one_that_can_be_typed(name: str, root: Path) -> 
     shown = [line for line in lines if re.match(r"(\.venv/bin/)?ragjp ", line)]
     assert shown or name == "CONTRIBUTING.md"
     names = ("index", "search", "ask", "check", "compact", "backup", "restore", "migrate", "doctor")
-    table = dict.fromkeys((*names, "eval"), commands.doctor)
+    table = dict.fromkeys((*names, *EVALUATIONS), commands.doctor)
     for line in shown:
         arguments = shlex.split(line, comments=True)[1:]
-        if arguments[0] == "eval":
-            from evals.command import add_arguments
-
-            build_parser(table, add_arguments).parse_args(arguments)
+        if arguments[0] in EVALUATIONS:
+            module = import_module(EVALUATIONS[arguments[0]][1])
+            build_parser(table, module.add_arguments, of=arguments[0]).parse_args(arguments)
         else:
             build_parser(table).parse_args(arguments)
 

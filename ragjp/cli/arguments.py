@@ -26,6 +26,16 @@ _TRANSLATIONS = (
     (r"argument (.+?): (.+)", r"\1 の\2"),
 )
 
+#: The commands of the evaluation: what they do, and the module that has their arguments and their work.
+EVALUATIONS = {
+    "eval": ("質問と正解の組（BEIR 形式）で、正しさと速さを測る", "evals.command"),
+    "eval-draft": (
+        "索引の文書から質問の下書きを作り、人が確かめたものを評価用データにする",
+        "evals.draft_command",
+    ),
+    "eval-convert": ("評価用データを BEIR、MTEB、TREC の形式の間で移す", "evals.convert"),
+}
+
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -132,6 +142,8 @@ def _json(command: argparse.ArgumentParser) -> None:
 def build_parser(
     commands: dict[str, Command],
     evaluation: Callable[[argparse.ArgumentParser], None] | None = None,
+    *,
+    of: str = "eval",
 ) -> JapaneseParser:
     """Describe the whole command line.
 
@@ -140,7 +152,9 @@ def build_parser(
     commands
         What to call for each command's name; every command of this parser has one.
     evaluation
-        Adds the arguments of ``ragjp eval``; given only when that command was typed, for it loads the evaluation code.
+        Adds the arguments of ``of``; given only when that command was typed, for it loads the evaluation code.
+    of
+        Which of :data:`EVALUATIONS` that is.
     """
     parser = JapaneseParser(
         prog="ragjp",
@@ -190,9 +204,10 @@ def build_parser(
         help="付属の小さな言語モデルをこの機械の中で動かして答える（試用。追加の部品 llm が要る）",
     )
 
-    evaluate = child("eval", "質問と正解の組（BEIR 形式）で、正しさと速さを測る")
-    if evaluation is not None:
-        evaluation(evaluate)
+    for name, (summary, _) in EVALUATIONS.items():
+        evaluate = child(name, summary)
+        if evaluation is not None and name == of:
+            evaluation(evaluate)
 
     check = child("check", "索引のファイルがすべて正しいか調べる")
     _index(check)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ragjp.cli import commands, upkeep
-from ragjp.cli.arguments import Command, build_parser
+from ragjp.cli.arguments import EVALUATIONS, Command, build_parser
 from ragjp.errors import MissingExtra, RagjpError
 from ragjp.offline import stay_offline
 
@@ -66,9 +66,12 @@ def _run(arguments: list[str]) -> int:
         "restore": upkeep.restore,
         "migrate": upkeep.migrate,
         "doctor": commands.doctor,
-        "eval": _evaluate,
+        **dict.fromkeys(EVALUATIONS, _evaluate),
     }
-    parser = build_parser(table, _evaluation_arguments() if typed == "eval" else None)
+    if typed in EVALUATIONS:
+        parser = build_parser(table, _evaluation_arguments(typed), of=typed)
+    else:
+        parser = build_parser(table)
     try:
         args = parser.parse_args(arguments)
     except SystemExit as left:  # --help and --version
@@ -80,19 +83,20 @@ def _run(arguments: list[str]) -> int:
     return call(args)
 
 
-def _evaluation_arguments() -> Callable[[argparse.ArgumentParser], None]:
-    add_arguments: Callable[[argparse.ArgumentParser], None] = _evaluation().add_arguments
+def _evaluation_arguments(command: str) -> Callable[[argparse.ArgumentParser], None]:
+    add_arguments: Callable[[argparse.ArgumentParser], None] = _evaluation(command).add_arguments
     return add_arguments
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    return int(_evaluation().run(args))
+    return int(_evaluation(args.command).run(args))
 
 
-def _evaluation() -> ModuleType:
+def _evaluation(command: str) -> ModuleType:
     # By name at run time: the layers go the other way (evals uses ragjp), and nobody but `ragjp eval` pays for loading it.
+    _, module = EVALUATIONS[command]
     try:
-        return import_module("evals.command")
+        return import_module(module)
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"評価の部品 {error.name} がありません。pip install 'ragjp[eval]' で入れてください。"
