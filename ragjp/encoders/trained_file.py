@@ -48,6 +48,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {"I8": np.dtype("<i1"), "F32": np.dtype("<f4
 _LONGEST_HEADER = 1 << 20
 _LENGTH = struct.Struct("<Q")
 _NO_DIGEST = "0" * 64
+#: Where the digest stands in the header. A quotation mark inside a value is escaped, so no other fact can look like it.
+_DIGEST_PLACE = re.compile(rb'("sha256"\s*:\s*")[0-9a-f]{64}"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def write_weights(
     header += b" " * (-len(header) % 8)
     data = b"".join(arrays[name].tobytes() for name in order)
     digest = hashlib.sha256(_LENGTH.pack(len(header)) + header + data).hexdigest()
-    header = header.replace(_NO_DIGEST.encode(), digest.encode())
+    header = _with_digest(header, digest)
     part = path.with_name(path.name + ".part")
     part.write_bytes(_LENGTH.pack(len(header)) + header + data)
     part.replace(path)
@@ -240,7 +242,7 @@ def read_weights(path: Path, base_sha256: str, shape: Shape = E5_SMALL_SHAPE) ->
     except (OSError, struct.error, ValueError, TypeError, KeyError) as error:
         raise _damaged(path, "見出しが読めません") from error
     start = _LENGTH.size + length
-    blank = text.replace(header.sha256.encode(), _NO_DIGEST.encode(), 1)
+    blank = _with_digest(text, _NO_DIGEST)
     if hashlib.sha256(raw[: _LENGTH.size] + blank + raw[start:]).hexdigest() != header.sha256:
         raise _damaged(path, "SHA-256 が合いません")
     if header.facts.base_sha256 != base_sha256:
@@ -250,6 +252,10 @@ def read_weights(path: Path, base_sha256: str, shape: Shape = E5_SMALL_SHAPE) ->
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path, f"テンソル {error} が決まりと違います") from error
     return _sorted_out(header, tensors)
+
+
+def _with_digest(header: bytes, digest: str) -> bytes:
+    return _DIGEST_PLACE.sub(rb"\g<1>" + digest.encode() + b'"', header, count=1)
 
 
 def _entries(text: bytes, length: int) -> dict[str, Any]:

