@@ -16,6 +16,7 @@ from evals.measures import MRR, NDCG, R1, R5, R10, R100, per_query
 from evals.never_worse import NeverWorse, never_worse
 from evals.never_worse import lines as never_worse_lines
 from evals.never_worse import to_json as never_worse_json
+from evals.perturb_report import chosen_kinds, loss_json, loss_table, losses
 from evals.provenance import commit
 from evals.report import NAMES, per_query_lines, table, to_json, write
 from evals.runner import EVERYONE, EvaluationReport, evaluate
@@ -56,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="回答も生成し、引用・回答なしの判断・正解との一致を調べる",
     )
+    parser.add_argument(
+        "--perturb",
+        metavar="KINDS",
+        help="質問を書き換えて聞き、失う R@5 を測る（variants,typo,keywords,polite,width から選ぶ。all で全部）",
+    )
     parser.add_argument("--limit", type=positive, metavar="N", help="先頭の N 問だけで測る")
 
 
@@ -69,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     dataset = open_dataset(arguments.dataset)
     split = dataset.read(arguments.split).first(arguments.limit)
+    kinds = chosen_kinds(arguments.perturb) if arguments.perturb else ()
     baseline = gate.read(arguments.gate) if arguments.gate else None
     if baseline:
         gate.require_same_data(baseline, split.dataset, split.name, split.digest)
@@ -81,12 +88,15 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         report = evaluate(split, engine, answers=arguments.answers, progress=progress)
         hard = hardest(report, texts_of(engine.page_text, split.unit, EVERYONE))
+        lost = losses(split, engine, kinds, progress=progress) if kinds else ()
         textless = unindexed(engine.path)
     print(table(report))
     rows = {row.condition: row.per_query for row in report.conditions}
     asked = [query for query in split.queries if query.answerable]
     table_of_stages = never_worse(asked, rows)
     print("\n" + "\n".join(never_worse_lines(table_of_stages, NAMES)))
+    if lost:
+        print("\n" + loss_table(lost))
     if textless:
         print(
             f"\n文字がなく、索引に入らなかった文書 {textless} 件。これが正解の質問は外れと数えています。"
@@ -101,6 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
         _put(
             arguments.json.with_suffix(".hardest.json"), _json(hardest_json(report, hard)), "--json"
         )
+    if arguments.json and lost:
+        _put(arguments.json.with_suffix(".perturbed.json"), _json(loss_json(lost)), "--json")
     if arguments.html:
         _put(arguments.html, html_report(report, hard), "--html")
     print(f"\n質問ごとの結果: {written}")
