@@ -20,6 +20,7 @@ from evals.perturb_report import chosen_kinds, loss_json, loss_table, losses
 from evals.provenance import commit
 from evals.report import NAMES, per_query_lines, table, to_json, write
 from evals.runner import EVERYONE, EvaluationReport, evaluate
+from evals.trec import run_lines, scored_run
 from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
 from ragjp.config import cache_folder
@@ -39,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="報告を JSON で書き出す")
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="図と難しかった質問の入った報告を HTML で書き出す"
+    )
+    parser.add_argument(
+        "--run-out",
+        type=Path,
+        metavar="FILE",
+        help="利用者に見える順位を、TREC の形式（質問 Q0 文書 順位 得点 名前）で書き出す",
     )
     parser.add_argument(
         "--gate",
@@ -113,8 +120,12 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.json and lost:
         _put(arguments.json.with_suffix(".perturbed.json"), _json(loss_json(lost)), "--json")
+    if arguments.run_out and report.conditions:
+        last = report.conditions[-1]
+        found = run_lines(scored_run(last.asked), tag=f"ragjp-{last.condition}")
+        _put(arguments.run_out, "".join(found), "--run-out")
     if arguments.html:
-        _put(arguments.html, html_report(report, hard), "--html")
+        _put(arguments.html, html_report(report, hard, table_of_stages), "--html")
     print(f"\n質問ごとの結果: {written}")
     if arguments.write_baseline:
         _put(arguments.write_baseline, gate.to_json(baseline_of(report)), "--write-baseline")

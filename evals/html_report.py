@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Final
 
 import numpy as np
 
 from evals.dataset import Query
 from evals.hardest import HardQuestion
+from evals.html_compared import compared_section
 from evals.html_hardest import hardest_section
 from evals.html_page import Markup, element, joined, page, table
 from evals.html_plots import Point, bars, dots, over_range
@@ -19,27 +19,26 @@ from evals.html_words import (
     STAGE_WORDS,
     percent,
     ranking_name,
-    signed_span,
     span,
 )
 from evals.measures import MEASURES, NDCG, R1, R5, R100
+from evals.never_worse import NeverWorse
 from evals.runner import ConditionResult, EvaluationReport
 from evals.slices import MINIMUM, Slice, lengths, slices_of
-from evals.statistics import Verdict, intervals
+from evals.statistics import intervals
 
 #: Resamples of an interval in a slice: the report has hundreds of them.
 SLICE_ROUNDS = 2000
 #: Groups of question length in the plot, and the fewest questions in one.
 MOST_GROUPS, FEWEST_IN_GROUP = 6, 10
-_VERDICTS: Final[Mapping[Verdict, str]] = {
-    "better": "上回る",
-    "worse": "下回る",
-    "even": "差があるとは言えない",
-}
 _UNITS = {"document": "文書", "page": "ページ"}
 
 
-def html_report(report: EvaluationReport, hard: Sequence[HardQuestion] = ()) -> str:
+def html_report(
+    report: EvaluationReport,
+    hard: Sequence[HardQuestion] = (),
+    stages: NeverWorse | None = None,
+) -> str:
     """Write the whole page.
 
     Equal reports give equal pages: no date, no path, no commit.
@@ -50,6 +49,8 @@ def html_report(report: EvaluationReport, hard: Sequence[HardQuestion] = ()) -> 
         What was measured.
     hard
         From :func:`evals.hardest.hardest`.
+    stages
+        From :func:`evals.never_worse.never_worse`.
     """
     queries = [query for query in report.split.queries if query.answerable]
     points: dict[str, dict[str, Point]] = {
@@ -67,7 +68,7 @@ def html_report(report: EvaluationReport, hard: Sequence[HardQuestion] = ()) -> 
         ),
         *_summary(report, points),
         *_stages(report, points),
-        *_never_worse(report),
+        *compared_section(report.comparisons, stages),
         *_slices(report, queries),
         *_by_length(report, queries),
         *_latency(report),
@@ -191,35 +192,6 @@ def _figure(point: Point) -> Markup:
     if not isfinite(point.value):
         return Markup("–")
     return joined(f"{100 * point.value:.1f}", element("small", span(point.interval)))
-
-
-def _never_worse(report: EvaluationReport) -> list[Markup]:
-    if not report.comparisons:
-        return []
-    rows: list[tuple[str | None, list[str]]] = [
-        (
-            "bad" if c.verdict == "worse" else None,
-            [
-                f"{ranking_name(c.later)} − {ranking_name(c.earlier)}",
-                _VERDICTS[c.verdict],
-                joined(
-                    f"{100 * c.differences[NDCG]:+.1f}", element("small", signed_span(c.interval))
-                ),
-                *(f"{100 * c.differences[name]:+.1f}" for name in MEASURES if name != NDCG),
-                f"{c.p_holm:.4f}",
-            ],
-        )
-        for c in report.comparisons
-    ]
-    return [
-        element("h2", "前の段を下回っていないか"),
-        element(
-            "p",
-            "後の段から前の段を引いた差（ポイント）。判定、95 % 区間、p は nDCG@10 のもの。p は、本当は差がないのに偶然これだけの差が付く確率で、"
-            "組の数だけ厳しくしてあります（Holm）。0.05 より小さいときだけ、上回る、下回ると言います。",
-        ),
-        table(["組", "判定", NDCG, *(name for name in MEASURES if name != NDCG), "p"], rows),
-    ]
 
 
 def _slices(report: EvaluationReport, queries: Sequence[Query]) -> list[Markup]:

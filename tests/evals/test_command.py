@@ -9,6 +9,7 @@ import pytest
 
 from evals.command import add_arguments, run
 from evals.dataset import DatasetError, open_dataset
+from evals.formats import read_collection, write_collection
 from evals.indexes import index_name
 from evals.provenance import commit
 from ragjp.config import Recipe, cache_folder
@@ -137,6 +138,30 @@ def test_a_commit_is_named_where_there_is_a_repository(root: Path, tmp_path: Pat
     assert re.fullmatch(r"[0-9a-f]{7,}", clean)
     (tmp_path / "program.py").write_text("2\n", "utf-8")
     assert commit(tmp_path) == f"{clean}-dirty"
+
+
+def test_the_run_that_is_written_scores_what_we_say(toy: Path, tmp_path: Path) -> None:
+    """Guards against an outsider who measures our run with ir-measures and finds other figures."""
+    ir_measures = pytest.importorskip("ir_measures", reason="the eval extra is not installed")
+    run, report = tmp_path / "run.trec", tmp_path / "report.json"
+    options = ["--recipe", str(tmp_path / "toy.toml"), "--json", str(report)]
+    assert evaluate(str(toy), *options, "--run-out", str(run)) == 0
+    write_collection(read_collection(toy, "beir"), tmp_path / "trec", "trec")
+    qrels = list(ir_measures.read_trec_qrels(str(tmp_path / "trec" / "qrels.test.txt")))
+    found = list(ir_measures.read_trec_run(str(run)))
+    assert len(qrels) == 3
+    assert len({line.query_id for line in found}) == 3
+    measured = ir_measures.pytrec_eval.calc_aggregate(
+        [ir_measures.nDCG @ 10, ir_measures.R @ 1, ir_measures.R @ 5], qrels, found
+    )
+    (ours,) = (
+        row["measures"]
+        for row in json.loads(report.read_text("utf-8"))["conditions"]
+        if row["condition"] == "reranked"
+    )
+    assert {str(name): value for name, value in measured.items()} == pytest.approx(
+        {name: ours[name] for name in ("nDCG@10", "R@1", "R@5")}, abs=1e-5
+    )
 
 
 def test_weights_are_tried_on_the_same_index_and_chunks_are_not(toy: Path) -> None:

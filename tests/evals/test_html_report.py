@@ -17,6 +17,7 @@ from evals.html_plots import Axis, Point, bars, dots, over_range
 from evals.html_report import html_report, length_groups
 from evals.latency import Latency
 from evals.measures import MEASURES, mean, reference
+from evals.never_worse import WHOLE, NeverWorse, Row
 from evals.runner import Asked, Comparison, ConditionResult, EvaluationReport
 from evals.statistics import Interval
 
@@ -151,6 +152,23 @@ def test_the_report_says_what_a_reader_must_not_miss() -> None:
         len(unsure) == 5
     )  # two kinds and three lengths of fewer than 50 questions; the domain holds all 60
     assert sum(tag == "svg" for tag, _ in whole.elements) == 4
+
+
+def test_a_stage_that_costs_something_in_a_group_is_shown() -> None:
+    """Guards against a loss on the tables hidden by a gain on the rest."""
+    interval = Interval(-0.2, -0.05)
+    rows = (
+        Row("fused", "bm25", WHOLE, 200, 0.01, interval, 0.5),
+        Row("fused", "bm25", "種類: 表", 60, -0.1, interval, 0.01),
+    )
+    whole = seen(html_report(report_of(), (), NeverWorse(rows)))
+    assert "前の段を下回るところが 1 か所あります" in whole.text
+    bad = [a for tag, a in whole.elements if tag == "tr" and a.get("class") == "bad"]
+    assert len(bad) == 2
+    assert "−10" not in whole.text
+    assert "-10.0" in whole.text
+    fine = seen(html_report(report_of(), (), NeverWorse(rows[:1])))
+    assert "どの段も、前の段を下回っていません" in fine.text
 
 
 def test_a_perfect_or_empty_report_is_still_a_report() -> None:
