@@ -115,7 +115,7 @@ def _existing(dataset: Dataset, recipe_path: Path | None) -> Engine:
     folder = recipe_path.parent / recipe.name
     with Engine.open(folder) as built:
         encoder = built.encoder
-        if _content(built.recipe) != _content(recipe):
+        if content_of(built.recipe) != content_of(recipe):
             raise DatasetError(
                 f"索引 {folder} は、今のレシピ {recipe_path} と違う chunks か encoder で作られています。"
                 f"ragjp index {recipe_path} で作り直してください。",
@@ -165,16 +165,18 @@ def index_name(name: str, corpus: Path, recipe: Recipe) -> str:
     Fusion weights, rerank depths and the like are not in it: they are tried on the same index.
     """
     state = hashlib.sha256(digest(corpus).encode())
-    state.update(_content(recipe).encode())
+    state.update(content_of(recipe).encode())
     return f"{_file_name(name)[:40]}-{state.hexdigest()[:16]}"
 
 
-def _content(recipe: Recipe) -> str:
-    """What of a recipe decides the content of an index of given documents."""
+def content_of(recipe: Recipe) -> str:
+    """Say, as text, what of a recipe decides the content of an index of given documents."""
     stages = {
         "chunks": recipe.chunks.model_dump(mode="json"),
         "encoder": recipe.encoder.model_dump(mode="json", exclude=_SPEED_ONLY),
     }
+    if recipe.japanese.dictionary_text:
+        stages["words"] = {"text": recipe.japanese.dictionary_text}
     return json.dumps(stages, sort_keys=True)
 
 
