@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ragjp.encoders.e5_file import E5File
+from ragjp.encoders.model_source import TrainedModel
 from ragjp.encoders.onnx_encoder import _open
-from ragjp.encoders.onnx_graph import Precision, write_graph
-from ragjp.encoders.reference import last_hidden_state
+from ragjp.encoders.onnx_graph import Precision, build_graph, write_graph
+from ragjp.encoders.reference import last_hidden_state, token_rows
+from ragjp.encoders.token_head import token_vectors
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -68,3 +71,88 @@ def test_the_full_length_runs(sessions: dict[str, Any], tiny_source: E5File) -> 
     assert len(ids) == tiny_source.shape.positions
     found = _run(sessions["fp32"], [ids])[0]
     np.testing.assert_allclose(found, last_hidden_state(tiny_source, ids), atol=2e-5)
+
+
+@pytest.fixture(scope="module")
+def trained_sessions(
+    tiny_trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("trained-graphs")
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    for precision in precisions:
+        write_graph(tiny_trained, precision, folder / f"{precision}.onnx")
+    return {precision: _open(folder / f"{precision}.onnx", 1) for precision in precisions}
+
+
+def _both(session: Any, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    hidden, states = session.run(None, {"input_ids": np.array([ids], np.int64)})
+    return hidden[0], states[0]
+
+
+@pytest.mark.parametrize("query", [True, False])
+def test_trained_fp32_equals_the_oracle(
+    trained_sessions: dict[str, Any],
+    tiny_trained: TrainedModel,
+    tiny_source: E5File,
+    query: bool,
+) -> None:
+    """Guards against untrained layers left in the graph, a head of another order, or salience on passages."""
+    hidden, states = _both(trained_sessions["fp32"], IDS)
+    wanted = last_hidden_state(tiny_trained, IDS)
+    assert np.abs(wanted - last_hidden_state(tiny_source, IDS)).max() > 0.1, "nothing was trained"
+    np.testing.assert_allclose(hidden, wanted, atol=2e-5)
+    rows = token_rows(tiny_trained, wanted, query=query)
+    assert rows.shape == (len(IDS), 16)
+    lengths = np.linalg.norm(rows, axis=1)
+    assert (np.ptp(lengths) > 0.05) == query
+    np.testing.assert_allclose(token_vectors(states, query=query), rows, atol=2e-5)
+
+
+def test_trained_int8_is_near_the_oracle(
+    trained_sessions: dict[str, Any], tiny_trained: TrainedModel
+) -> None:
+    """Guards against scales of another row: the oracle multiplies the same codes in float."""
+    hidden, states = _both(trained_sessions["int8"], IDS)
+    exact = last_hidden_state(tiny_trained, IDS)
+    assert not np.allclose(hidden, exact, atol=1e-5), "the int8 graph computes in float"
+    for found, wanted in [
+        (hidden, exact),
+        (token_vectors(states, query=True), token_rows(tiny_trained, exact, query=True)),
+    ]:
+        cosine = (found * wanted).sum(axis=1)
+        cosine /= np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+        assert cosine.min() > 0.995
+
+
+def test_trained_codes_are_used_as_they_are(tiny_trained: TrainedModel) -> None:
+    """Guards against a second rounding: the codes in the graph are those of the file."""
+    from onnx import numpy_helper
+
+    graph = build_graph(tiny_trained, "int8").graph
+    held = {tensor.name: tensor for tensor in graph.initializer}
+    parts = [tiny_trained.weights.matrices[f"l1.{name}"] for name in "qkv"]
+    codes = numpy_helper.to_array(held["l1.qkv.w"])
+    np.testing.assert_array_equal(codes, np.concatenate([part.codes for part in parts]).T)
+    scales = numpy_helper.to_array(held["l1.qkv.scale"])
+    np.testing.assert_array_equal(scales, np.concatenate([part.scales for part in parts]))
+
+
+#: SHA-256 over names and bytes of everything the untouched tiny model's graphs hold, as they were before there were trained layers.
+UNTOUCHED = {
+    "fp32": "6eb8d3856eedbe30ded57de4646f95c53cc414cc9578552a6e0fe99de12eb7ee",
+    "int8": "375bb7e54498bd8129bf38e2e4b37a36655ec54aabf2d9daeb3d72f5e86758ff",
+}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_untouched_model_stays_as_it_was(tiny_source: E5File, precision: Precision) -> None:
+    """Guards against other vectors under the old fingerprint: indexes built before would be searched with them."""
+    graph = build_graph(tiny_source, precision).graph
+    assert [output.name for output in graph.output] == ["last_hidden_state"]
+    digest = hashlib.sha256()
+    for tensor in graph.initializer:
+        digest.update(f"{tensor.name} {list(tensor.dims)} {tensor.data_type}".encode())
+        digest.update(tensor.raw_data)
+    for node in graph.node:
+        digest.update(f"{node.op_type} {list(node.input)} {list(node.output)}".encode())
+    assert digest.hexdigest() == UNTOUCHED[precision]
