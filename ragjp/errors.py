@@ -15,7 +15,8 @@ class RagjpError(Exception):
     Parameters
     ----------
     sentence
-        One sentence in Japanese: what happened, where, what to do next.
+        One sentence in Japanese: what happened, where, what to do next. Line ends in what it quotes (SQLite shows whole
+        statements) become blanks: scripts read one line.
     code
         A stable reason code in lower snake case, such as ``encoding_unknown``. Defaults to the class's own.
     """
@@ -25,8 +26,8 @@ class RagjpError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, sentence: str, *, code: str | None = None) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+        self.sentence = " ".join(filter(None, map(str.strip, sentence.splitlines())))
+        super().__init__(self.sentence)
         self.code = code or self.default_code
 
 

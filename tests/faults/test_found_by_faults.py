@@ -242,3 +242,18 @@ def test_a_draft_keeps_its_mark_until_it_is_a_backup(
     monkeypatch.setattr(Path, "rename", rename)
     backup(path, copy)
     assert marked == [True]
+
+
+def test_a_broken_statement_in_the_catalog_is_quoted_on_one_line(folder: Path) -> None:
+    """One flipped bit turns a blank of the schema into a backtick, and SQLite's message quotes the rest of it, line ends and all."""
+    path = folder / "index"
+    with open_writer(path) as writer:
+        remember_recipe(writer)
+        writer.commit(batch_of(writer, {0: 1}))
+    catalog = path / "catalog.sqlite"
+    content = catalog.read_bytes()
+    assert content.count(b"TABLE document_digest (") == 1
+    catalog.write_bytes(content.replace(b"TABLE document_digest (", b"TABLE`document_digest ("))
+    with pytest.raises(RagjpError, match="document_digest") as caught:
+        open_engine(path)
+    assert is_sentence(str(caught.value)) and "\n" not in caught.value.sentence
