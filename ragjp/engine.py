@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from ragjp.config import Recipe, parse_recipe, with_environment
 from ragjp.encoders import load_encoder
-from ragjp.errors import IndexCorrupt, IndexMismatch, RequestError
+from ragjp.errors import IndexCorrupt, IndexMismatch
 from ragjp.index.reader import DocumentInfo, Snapshot
 from ragjp.japanese.terms import Analyzer
 from ragjp.ranking import RANKINGS, RankingName, hits_of, order_candidates
@@ -20,14 +20,14 @@ from ragjp.retrieval.candidates import Candidates, Question, find_candidates
 from ragjp.retrieval.expansion import SynonymFile
 from ragjp.retrieval.filters import rows_to_keep
 from ragjp.retrieval.operators import ParsedQuery, parse_operators
+from ragjp.retrieval.request import check_request
 from ragjp.types import Answer, Encoder, Ranking, View
 
 if TYPE_CHECKING:
     from ragjp.chain.answer import Answerer
     from ragjp.chain.events import Event
+    from ragjp.retrieval.explain import Explanation
 
-MAX_K = 2048
-MAX_QUERY_CHARS = 4000
 #: Reason codes of a generation that a merge has forgotten, and how often a reader moves on to a newer one.
 _FORGOTTEN = ("chunk_missing", "generation_gone")
 _ATTEMPTS = 10
@@ -197,9 +197,37 @@ class Engine:
         operators: bool = False,
     ) -> dict[RankingName, Ranking]:
         """Return several rankings of one query, sharing the work: what evaluation compares. See :meth:`search`."""
-        _check_request(query, k)
+        check_request(query, k)
         asked = parse_operators(query) if operators else ParsedQuery(query, query)
         return self._newest(lambda snapshot: self._rank(snapshot, asked, view, k, rankings))
+
+    def explain(
+        self, query: str, *, view: View, k: int = 10, operators: bool = False
+    ) -> Explanation:
+        """Search, and say why each hit stands where it does: the question's words, every term's and token's part, every rank.
+
+        Slower than :meth:`search`: everything is computed a second time, by the formulas as they are written. What it counts
+        and quotes is the view's.
+
+        Raises
+        ------
+        RequestError
+            As :meth:`search`.
+        """
+        from ragjp.explanation import Searcher, explain
+
+        check_request(query, k)
+        asked = parse_operators(query) if operators else ParsedQuery(query, query)
+
+        def read(snapshot: Snapshot) -> Explanation:
+            snapshot.require_sound()
+            question, timings = self.question(asked.text)
+            searcher = Searcher(
+                snapshot, snapshot.allowed(view), self.recipe, self.encoder, self._analyzer
+            )
+            return explain(searcher, asked, question, k, timings)
+
+        return self._newest(read)
 
     def _newest(self, read: Callable[[Snapshot], Read]) -> Read:
         """Read the newest generation; where a merge forgets it meanwhile, the one that is newest then."""
@@ -351,27 +379,6 @@ def _beside(index: Path) -> Path:
 def stored_recipe(meta: Mapping[str, str], path: Path) -> Recipe:
     """Read the recipe that an index was built from out of its manifest."""
     return parse_recipe(json.loads(meta.get("recipe") or '{"name": "index"}'), where=f"索引 {path}")
-
-
-def _check_request(query: str, k: int) -> None:
-    if not query.strip():
-        raise RequestError("質問が空です。調べたいことばを入力してください。", code="query_empty")
-    if len(query) > MAX_QUERY_CHARS:
-        raise RequestError(
-            f"質問が長すぎます（{len(query)} 文字）。{MAX_QUERY_CHARS} 文字までに縮めてください。",
-            code="query_too_long",
-        )
-    try:
-        query.encode()
-    except UnicodeEncodeError as error:
-        raise RequestError(
-            f"質問の {error.start + 1} 文字目が壊れています。入力し直してください。",
-            code="query_not_unicode",
-        ) from error
-    if not 1 <= k <= MAX_K:
-        raise RequestError(
-            f"件数 {k} は指定できません。1 から {MAX_K} までにしてください。", code="k_out_of_range"
-        )
 
 
 def _require_same(path: Path, what: str, stored: str, installed: str) -> None:
