@@ -130,12 +130,15 @@ class Japanese(_Stage):
     #: Groups of words that mean the same; :mod:`ragjp.japanese.synonyms` describes the file. Changes count from the next question on.
     synonyms: str | None = None
     synonyms_text: str = ""
+    #: Words that the segmenter does not know; :mod:`ragjp.japanese.words` describes the file. Changes count with the next ``ragjp index``.
+    dictionary: str | None = None
+    dictionary_text: str = ""
     #: Whether the list that comes with ragjp is used too.
     builtin_synonyms: bool = True
     #: What a synonym counts, where the word that was asked for counts 1.
     synonym_weight: float = Field(0.7, ge=0, lt=1)
 
-    @field_validator("synonyms")
+    @field_validator("synonyms", "dictionary")
     @classmethod
     def _beside_the_recipe(cls, name: str | None) -> str | None:
         """An index is carried about: no name in it may lead outside the folder that it lies in."""
@@ -208,16 +211,14 @@ def load_recipe(path: Path) -> Recipe:
 def _with_files(recipe: Recipe, path: Path) -> Recipe:
     """Read the files of words that a recipe names."""
     japanese = recipe.japanese
-    if japanese.synonyms_text:
-        raise RecipeError(
-            f"レシピ {path} の「japanese.synonyms_text」は書けません。ことばはファイルに書き、「synonyms」にその名前を書いてください。"
-        )
-    if japanese.synonyms is None:
-        return recipe
-    text = read_words(path.parent / japanese.synonyms)
-    return recipe.model_copy(
-        update={"japanese": japanese.model_copy(update={"synonyms_text": text})}
-    )
+    named = {"synonyms": japanese.synonyms, "dictionary": japanese.dictionary}
+    for key in named:
+        if getattr(japanese, f"{key}_text"):
+            raise RecipeError(
+                f"レシピ {path} の「japanese.{key}_text」は書けません。ことばはファイルに書き、「{key}」にその名前を書いてください。"
+            )
+    read = {f"{key}_text": read_words(path.parent / name) for key, name in named.items() if name}
+    return recipe.model_copy(update={"japanese": japanese.model_copy(update=read)})
 
 
 def read_words(path: Path) -> str:

@@ -15,6 +15,7 @@ from ragjp.encoders import load_encoder
 from ragjp.errors import IndexCorrupt, IndexMismatch
 from ragjp.index.reader import DocumentInfo, Snapshot
 from ragjp.japanese.terms import Analyzer
+from ragjp.japanese.words import WordList
 from ragjp.ranking import RANKINGS, RankingName, hits_of, order_candidates
 from ragjp.retrieval.candidates import Candidates, Question, find_candidates
 from ragjp.retrieval.expansion import SynonymFile
@@ -88,7 +89,7 @@ class Engine:
         snapshot = Snapshot(path)
         try:
             chosen = recipe or stored_recipe(snapshot.meta, path)
-            analyzer = Analyzer()
+            analyzer = Analyzer(words=_words(snapshot))
             _require_same(path, "辞書", snapshot.meta["analyzer"], analyzer.fingerprint)
             model = encoder or load_encoder(chosen.encoder)
             _require_same(path, "埋め込みモデル", snapshot.meta["encoder"], model.fingerprint)
@@ -136,12 +137,16 @@ class Engine:
                 return False
             newer = Snapshot(self.path, thorough=False)
             try:
-                self._require_fit(newer)
+                analyzer = self._require_fit(newer)
             except BaseException:
                 newer.close()
                 raise
             # The old snapshot is not closed: another thread may be reading it. It goes when nobody holds it.
             self._snapshot = newer
+            if analyzer is not self._analyzer:
+                self._analyzer = analyzer
+                base = _beside(self.path) if self._follows_recipe else None
+                self._synonyms = SynonymFile(self.recipe.japanese, base, analyzer)
             if self._follows_recipe:
                 self._follow(stored_recipe(newer.meta, self.path))
             return True
@@ -154,11 +159,16 @@ class Engine:
             self.recipe = recipe
             self._answerer = None
 
-    def _require_fit(self, snapshot: Snapshot) -> None:
-        _require_same(self.path, "辞書", snapshot.meta["analyzer"], self._analyzer.fingerprint)
+    def _require_fit(self, snapshot: Snapshot) -> Analyzer:
+        """Return the analyzer for a newer generation: its own words may have changed, nothing else."""
+        analyzer = self._analyzer
+        if snapshot.meta["analyzer"] != analyzer.fingerprint:
+            analyzer = analyzer.with_words(_words(snapshot))
+        _require_same(self.path, "辞書", snapshot.meta["analyzer"], analyzer.fingerprint)
         _require_same(
             self.path, "埋め込みモデル", snapshot.meta["encoder"], self.encoder.fingerprint
         )
+        return analyzer
 
     def search(
         self,
@@ -255,6 +265,11 @@ class Engine:
         finished = time.perf_counter()
         timings = {"analyse": (analysed - started) * 1000, "encode": (finished - analysed) * 1000}
         return Question(query, terms, encoded.vectors[0], encoded.tokens, groups), timings
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """What turns texts into terms here."""
+        return self._analyzer
 
     def candidates(
         self, question: Question, *, view: View, depth: int
@@ -374,6 +389,11 @@ class Engine:
 def _beside(index: Path) -> Path:
     """Where the recipe of an index is, and the files that it names."""
     return index.absolute().parent
+
+
+def _words(snapshot: Snapshot) -> WordList:
+    """The company's own words that the terms of an index were made with."""
+    return WordList.of(snapshot.meta.get("words", ""))
 
 
 def stored_recipe(meta: Mapping[str, str], path: Path) -> Recipe:

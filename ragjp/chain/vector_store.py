@@ -24,6 +24,7 @@ from ragjp.chain.embeddings import RagjpEmbeddings
 from ragjp.chain.privacy import disable_tracing
 from ragjp.errors import AccessDenied, IndexCorrupt, RequestError
 from ragjp.index.reader import Snapshot
+from ragjp.index.storage.words import stored_words
 from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.rerank.mmr_cpu import mmr_order
@@ -66,9 +67,15 @@ class RagjpVectorStore(VectorStore):
         self.view = view
         self.access = tuple(access)
         self._embedding = embedding
-        self._analyzer = Analyzer()
+        self._analyzer = Analyzer(words=stored_words(self.path))
         self._manifest = Manifest(
-            self._analyzer.fingerprint, encoder.fingerprint, encoder.name, encoder.dim, 0, FIELDS
+            self._analyzer.fingerprint,
+            encoder.fingerprint,
+            encoder.name,
+            encoder.dim,
+            0,
+            FIELDS,
+            self._analyzer.word_list.canonical,
         )
         with IndexWriter(self.path, self._manifest) as writer:
             if writer.is_analysis_stale():

@@ -28,7 +28,6 @@ from ragjp.japanese.terms import (
     KERNELS,
     MOST_ENTRIES,
     Analyzer,
-    hidden_forms,
     number_spans,
     searched_text,
 )
@@ -139,7 +138,7 @@ class BulkAnalyzer:
     def _further(self, folded: Sequence[str]) -> list[list[str]]:
         """Return what each text has besides its words; all terms of one too long to be split whole."""
         return [
-            hidden_forms(text)
+            self._analyzer.further_terms(text)
             if len(text) <= LONGEST_CHARS
             else self._analyzer.lemmas_of_folded(text)
             for text in folded

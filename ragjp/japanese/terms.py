@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from operator import add
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,7 @@ from ragjp.japanese.dates import take_dates
 from ragjp.japanese.morphemes import Tagger, Word
 from ragjp.japanese.normalize import FOLDING_VERSION, fold
 from ragjp.japanese.numbers import number_forms
+from ragjp.japanese.words import WordList
 
 if TYPE_CHECKING:
     from ragjp.japanese.bulk import BulkAnalyzer
@@ -82,6 +84,8 @@ class Analyzer:
     ----------
     fingerprint
         That of the index to search, or None.
+    words
+        The company's own words.
 
     Raises
     ------
@@ -91,12 +95,10 @@ class Analyzer:
         When the index was built with another dictionary, folding or choice of terms.
     """
 
-    def __init__(self, fingerprint: str | None = None) -> None:
+    def __init__(self, fingerprint: str | None = None, *, words: WordList | None = None) -> None:
         self._tagger = Tagger()
         self.dictionary_folder = self._tagger.folder
-        self.fingerprint = (
-            f"{self._tagger.dictionary}; folding {FOLDING_VERSION}; terms {TERMS_VERSION}"
-        )
+        self.word_list = words or WordList()
         if fingerprint is not None and fingerprint != self.fingerprint:
             raise IndexMismatch(
                 f"索引は「{fingerprint}」で作られましたが、このプログラムは「{self.fingerprint}」です。"
@@ -105,6 +107,26 @@ class Analyzer:
             )
         self._lemma = _Memory(lambda entry: lemma_term(self._tagger.word(entry)))
         self._titles: dict[str, list[str]] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever any text would get other terms."""
+        parts = [self._tagger.dictionary, f"folding {FOLDING_VERSION}", f"terms {TERMS_VERSION}"]
+        if digest := self.word_list.digest:
+            parts.append(f"words {digest}")
+        return "; ".join(parts)
+
+    def with_words(self, words: WordList) -> Analyzer:
+        """Return an analyzer with other words of the company's own and everything else shared."""
+        other = copy(self)
+        other.word_list = words
+        other._titles = {}
+        other.__dict__.pop("_bulk", None)
+        return other
+
+    def further_terms(self, folded: str) -> list[str]:
+        """Return what a text has in the ``lemma`` field besides its words' lemmas: hidden forms, and the company's own words."""
+        return hidden_forms(folded) + self.word_list.terms(folded)
 
     def terms(self, text: str) -> dict[str, list[str]]:
         """Return the terms of a text's ``lemma`` and ``bigram`` field, in its order.
@@ -156,7 +178,7 @@ class Analyzer:
             terms = _with_numbers(folded, spans, entries, lemma)
         else:
             terms = [term for entry in entries if (term := lemma[entry])]
-        return terms + hidden_forms(folded)
+        return terms + self.further_terms(folded)
 
     def terms_many(self, texts: Sequence[str], *, workers: int = 1) -> dict[str, TermColumn]:
         """Return what :meth:`terms` returns for each text, as one column a field.

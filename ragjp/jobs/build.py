@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from ragjp.config import Recipe
+from ragjp.config import Japanese, Recipe
 from ragjp.documents import DocumentReader
 from ragjp.encoders import load_encoder
 from ragjp.errors import DocumentError
@@ -18,6 +18,7 @@ from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.synonyms import parse_synonyms
 from ragjp.japanese.terms import FIELDS, Analyzer
+from ragjp.japanese.words import WordList, parse_words
 from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
 from ragjp.jobs.sources import REPORT_NAME, DocumentSource, Item, folder_sources, list_items
 from ragjp.types import Encoder
@@ -118,7 +119,7 @@ def build(
     items = list_items(sources if sources is not None else folder_sources(recipe, base, into))
     # Not searched with here; what is wrong in the file is said before anything is built.
     parse_synonyms(recipe.japanese.synonyms_text, where=recipe.japanese.synonyms or "synonyms")
-    analyzer = Analyzer()
+    analyzer = own_words(recipe.japanese, Analyzer())
     model = encoder or load_encoder(recipe.encoder)
     manifest = Manifest(
         analyzer.fingerprint,
@@ -127,6 +128,7 @@ def build(
         model.dim,
         model.token_dim if recipe.encoder.tokens else 0,
         FIELDS,
+        analyzer.word_list.canonical,
     )
     with IndexWriter(into, manifest) as writer:
         writer.set_meta("recipe", recipe.model_dump_json())
@@ -185,6 +187,20 @@ def build(
             writer.generation,
             time.monotonic() - started,
         )
+
+
+def own_words(japanese: Japanese, analyzer: Analyzer) -> Analyzer:
+    """Lay the recipe's words over an analyzer, but for those that it knows for one word already and that bring no reading.
+
+    Raises
+    ------
+    RecipeError
+        When a line of the file is wrong.
+    """
+    found = parse_words(japanese.dictionary_text, where=japanese.dictionary or "dictionary")
+    plain = analyzer.with_words(WordList())
+    new = (word for word in found.words if word.reading or len(plain.lemmas(word.text)) != 1)
+    return analyzer.with_words(WordList(frozenset(new)))
 
 
 def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress) -> _Plan:

@@ -11,6 +11,7 @@ from ragjp.errors import IndexCorrupt
 from ragjp.index.storage.batch import Manifest
 from ragjp.index.storage.catalog import meta_value, open_catalog
 from ragjp.index.storage.migrations import migrate
+from ragjp.index.storage.words import stored_words
 from ragjp.index.storage.writer import IndexWriter
 from ragjp.index.upkeep.repair import RepairReport, TermMaker, repair
 from ragjp.japanese.terms import FIELDS, Analyzer
@@ -32,7 +33,7 @@ class CompactReport:
 
 def repair_index(index: Path, *, progress: Progress | None = None) -> RepairReport:
     """Mend an index with the analyzer installed here; see :func:`ragjp.index.upkeep.repair.repair`."""
-    analyzer = Analyzer()
+    analyzer = Analyzer(words=stored_words(index))
     terms = TermMaker(
         analyzer.fingerprint,
         FIELDS,
@@ -74,7 +75,15 @@ def stored_manifest(index: Path) -> Manifest:
     try:
         meta = {
             key: meta_value(connection, key)
-            for key in ("analyzer", "encoder", "encoder_name", "dim", "token_dim", "fields")
+            for key in (
+                "analyzer",
+                "encoder",
+                "encoder_name",
+                "dim",
+                "token_dim",
+                "fields",
+                "words",
+            )
         }
     finally:
         connection.close()
@@ -86,6 +95,7 @@ def stored_manifest(index: Path) -> Manifest:
             int(meta["dim"]),
             int(meta["token_dim"]),
             tuple(json.loads(meta["fields"])),
+            meta["words"],
         )
     except (TypeError, ValueError) as error:
         raise IndexCorrupt(

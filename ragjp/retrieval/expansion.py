@@ -106,6 +106,9 @@ class Expansion:
         return known
 
     def _ways(self, word: str) -> Iterator[Way]:
+        if term := self._analyzer.word_list.term_of(word):
+            yield ((FIELD, term),)
+            return
         placed = self._placed(word)
         terms = [(FIELD, one.term) for one in placed if one.term]
         if terms:

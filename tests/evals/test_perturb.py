@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.dataset import DatasetError, Query, Split
@@ -29,18 +29,21 @@ def test_a_question_changes_in_the_same_way_everywhere() -> None:
     assert len({perturb(QUESTION, "typo", seed=seed) for seed in range(20)}) > 5
 
 
+@settings(deadline=None)
 @given(TEXTS, st.sampled_from(KINDS), st.integers(0, 3))
 def test_any_text_can_be_changed(text: str, kind: Kind, seed: int) -> None:
     """Guards an evaluation that ends at its thousandth question."""
     assert perturb(text, kind, seed=seed).strip() or not text.strip()
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_width_changes_nothing_that_is_folded(text: str) -> None:
     """Guards a change of width that is a change of letters."""
     assert fold(perturb(text, "width")) == fold(text)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(0, 5))
 def test_a_typo_is_one_slip(text: str, seed: int) -> None:
     """Guards a slip that garbles the question: at most one letter more or less, at most two places (or one word) differ."""

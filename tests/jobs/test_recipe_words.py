@@ -151,3 +151,87 @@ def test_the_text_is_stored_and_cannot_be_written_by_hand(base: Path) -> None:
     connection.close()
     with pytest.raises(RecipeError, match="synonyms_text"):
         recipe(base, 'synonyms_text = "a\\tb"\n')
+
+
+DICTIONARY = 'dictionary = "d.txt"\n'
+
+
+def term_rows(index: Path, term: str) -> int:
+    with Engine.open(index) as engine:
+        return engine.document_frequency([term], view=View.unrestricted_by_operator())[term]
+
+
+def test_a_word_makes_new_terms_and_embeds_nothing(base: Path) -> None:
+    """Guards the promise: a line in the file, ``ragjp index``, and the word is one term; taken out again, it is none."""
+    (base / "all" / "課.txt").write_text("情シス課は三階にある。", encoding="utf-8")
+    run(base, recipe(base))
+    assert term_rows(base / "toy", "=情シス") == 0
+    plain = found(base / "toy", "情シス")
+    report = run(base, recipe(base, DICTIONARY, d="情シス,ジョウシス\n"))
+    assert (report.embedded_chunks, report.updated) == (0, 0)
+    assert term_rows(base / "toy", "=情シス") == 1
+    assert "課.txt" in [name for name, _ in found(base / "toy", "じょうしす")]
+    generation = report.generation
+    assert (
+        run(base, recipe(base, DICTIONARY, d="# 注\n情シス,じょうしす\n")).generation == generation
+    )
+    run(base, recipe(base))
+    assert term_rows(base / "toy", "=情シス") == 0
+    assert found(base / "toy", "情シス") == plain
+
+
+def test_an_updated_index_answers_like_a_fresh_one(base: Path) -> None:
+    """Guards documents that come after the word, merges, and upkeep that would forget the words."""
+    from ragjp.jobs.upkeep import compact, repair_index
+
+    chosen = recipe(base, DICTIONARY, d="情シス\n年次有給\n")
+    run(base, recipe(base))
+    run(base, chosen)
+    (base / "all" / "課.txt").write_text("情シス課は年次有給休暇を取る。", encoding="utf-8")
+    run(base, chosen)
+    build(chosen, base=base, into=base / "fresh")
+    expected = found(base / "fresh", "情シスの年次有給")
+    assert found(base / "toy", "情シスの年次有給") == expected != []
+    compact(base / "toy")
+    assert found(base / "toy", "情シスの年次有給") == expected
+    repair_index(base / "toy")
+    assert found(base / "toy", "情シスの年次有給") == expected
+
+
+def test_an_open_engine_takes_up_new_words(base: Path) -> None:
+    """Guards a page that says the index does not fit, or that goes on without the words."""
+    (base / "all" / "課.txt").write_text("情シス課は三階にある。", encoding="utf-8")
+    run(base, recipe(base))
+    with Engine.open(base / "toy") as engine:
+
+        def names() -> list[str]:
+            hits = engine.search("じょうしす", view=EVERYONE, ranking="bm25").hits
+            return [hit.doc_id.rpartition("/")[2] for hit in hits]
+
+        assert "課.txt" not in names()
+        run(base, recipe(base, DICTIONARY, d="情シス,ジョウシス\n"))
+        assert "課.txt" in names()
+
+
+def test_a_word_is_found_by_its_synonym(base: Path) -> None:
+    """Guards the two files together: the synonym is looked for as the one term that it is."""
+    (base / "all" / "課.txt").write_text("情シス課は三階にある。", encoding="utf-8")
+    (base / "all" / "情.txt").write_text("情の話とシスターの話。", encoding="utf-8")
+    run(base, recipe(base, SYNONYMS + DICTIONARY, d="情シス\n", s="アイティー部\t情シス\n"))
+    assert [name for name, _ in found(base / "toy", "アイティー部")] == ["課.txt"]
+
+
+def test_a_word_that_the_segmenter_knows_is_not_counted_twice(base: Path) -> None:
+    """Guards words of the list that are words of the dictionary: their weight would double."""
+    run(base, recipe(base, DICTIONARY, d="休暇\n情シス\n"))
+    assert term_rows(base / "toy", "=休暇") == 0
+
+
+def test_a_hidden_document_changes_nothing_through_a_word(base: Path) -> None:
+    """Guards the statistics of a word: its df is the view's."""
+    chosen = recipe(base, DICTIONARY, d="年次有給\n")
+    run(base, chosen)
+    with_hidden = found(base / "toy", "年次有給")
+    (base / "secret" / "人事.txt").write_text("別の話。", encoding="utf-8")
+    run(base, chosen)
+    assert found(base / "toy", "年次有給") == with_hidden != []

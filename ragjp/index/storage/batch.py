@@ -10,7 +10,7 @@ from ragjp.index.tokens.store import PackedTokens
 from ragjp.types import Chunk, Document, FloatArray
 
 #: What :meth:`~ragjp.index.storage.writer.IndexWriter.analyse_again` can bring up to date; a difference in anything else is refused.
-RENEWABLE = ("analyzer", "fields")
+RENEWABLE = ("analyzer", "fields", "words")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Manifest:
     dim: int
     token_dim: int
     fields: tuple[str, ...]
+    #: The company's own words, as :class:`ragjp.japanese.words.WordList` writes them.
+    words: str = ""
 
     def as_meta(self) -> dict[str, str]:
         """The rows of the catalog's ``meta`` table."""
@@ -33,6 +35,7 @@ class Manifest:
             "dim": str(self.dim),
             "token_dim": str(self.token_dim),
             "fields": json.dumps(self.fields),
+            "words": self.words,
         }
 
 
