@@ -1,8 +1,9 @@
 """MaxSim over 50, 100 and 1,000 candidates: ours on int8 rows, a padded einsum of torch, and maxsim-cpu, both on float32.
 
 maxsim-cpu 0.1.0 gives wrong scores or crashes when query tokens times dimensions is above 4,096 (its libxsmm then calls a BLAS that
-its wheel does not bring): at our model's 384 dimensions with every question of more than 10 tokens. So it is compared on the first
-128 dimensions of the same vectors, brought to length 1 again and quantised again, questions cut at 32 tokens; ours gets the same.
+its wheel does not bring): at 384 dimensions with every question of more than 10 tokens, at 128 with every question of more than 32.
+So it is compared apart, with questions cut at 32 tokens; where the index has wider tokens, on their first 128 dimensions, brought to
+length 1 again and quantised again. Ours gets the same.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from ragjp.rerank.maxsim_cpu import KERNELS, maxsim_int8, maxsim_reference
 from ragjp.types import FloatArray, IntArray
 
 SIZES = (50, 100, 1000)
-#: What the model has, and what maxsim-cpu can do.
-WIDTHS = (384, 128)
-_LONGEST_QUERY_AT_128 = 32
+#: What maxsim-cpu can do.
+_PEER = "maxsim-cpu"
+_PEER_WIDTH = 128
+_PEER_LONGEST_QUERY = 32
 #: Sets of candidates per size, and questions asked of each: what is padded must be held in memory, so sets are shared.
 _SETS = 4
 _QUESTIONS = 6
@@ -52,11 +54,11 @@ def run(options: Options) -> Result:
             raise ValueError("the index has no token vectors")
         queries = [engine.question(query.text)[0].tokens for query in material.questions]
         found = {
-            f"{size} x {width}": _compare(store, queries, size, width)
+            (size, peer): _compare(store, queries, size, peer=peer)
             for size in sizes
-            for width in WIDTHS
+            for peer in (False, True)
         }
-    lines = [line for name, each in found.items() for line in _lines(name, each)]
+    lines = [line for (size, _), each in found.items() for line in _lines(size, each)]
     return Result(
         "maxsim",
         lines,
@@ -64,9 +66,15 @@ def run(options: Options) -> Result:
             "sets": _SETS,
             "questions": len(queries),
             "query_tokens_p50": float(np.median([len(query) for query in queries])),
-            "tokens_per_passage": found[f"{sizes[0]} x {WIDTHS[0]}"]["tokens_per_passage"],
+            "tokens_per_passage": found[sizes[0], False]["tokens_per_passage"],
         },
-        {**found, "maxsim-cpu at 384 dimensions": _crash_of_the_peer()},
+        {
+            **{
+                f"{size} x {each['width']}{f', {_PEER}' if peer else ''}": each
+                for (size, peer), each in found.items()
+            },
+            "maxsim-cpu at 384 dimensions": _crash_of_the_peer(),
+        },
         [
             "each is given its candidates in the form it likes best, made beforehand: packed int8, padded float32 tensor, list of float32",
             "from_rows: ours from row numbers, loading of the rows included",
@@ -76,8 +84,12 @@ def run(options: Options) -> Result:
 
 
 def _compare(
-    store: TokenStore, queries: Sequence[FloatArray], size: int, width: int
+    store: TokenStore, queries: Sequence[FloatArray], size: int, *, peer: bool
 ) -> dict[str, Any]:
+    """``peer``: on what maxsim-cpu can do, and with it."""
+    width = store.take(np.zeros(1, np.int64)).width
+    if peer:
+        width = min(width, _PEER_WIDTH)
     rng = np.random.default_rng(size)
     times: dict[str, list[float]] = {}
     error: dict[str, float] = {}
@@ -88,11 +100,13 @@ def _compare(
         asked = queries[number * _QUESTIONS : (number + 1) * _QUESTIONS]
         if width < packed.codes.shape[1]:
             packed = narrowed(packed, width)
-            asked = [unit_rows(query[:_LONGEST_QUERY_AT_128, :width]) for query in asked]
+            asked = [unit_rows(query[:, :width]) for query in asked]
         tokens += len(packed.codes)
         plain = dequantise(packed)
-        contestants = _contestants(packed, plain)
-        if width == WIDTHS[0]:
+        contestants = _contestants(packed, plain, peer=peer)
+        if peer:
+            asked = [query[:_PEER_LONGEST_QUERY] for query in asked]
+        else:
             contestants["ragjp from_rows"] = partial(_from_rows, store, rows)
         for query in asked:
             expected = maxsim_reference(query, plain, packed.offsets)
@@ -102,13 +116,14 @@ def _compare(
         for name, each in interleaved(contestants, asked, rounds=5).items():
             times.setdefault(name, []).extend(each.tolist())
     return {
+        "width": width,
         "times_ms": summaries({name: np.array(each) for name, each in times.items()}),
         "largest_error": error,
         "tokens_per_passage": tokens / (_SETS * size),
     }
 
 
-def _contestants(packed: PackedTokens, plain: FloatArray) -> dict[str, Score]:
+def _contestants(packed: PackedTokens, plain: FloatArray, *, peer: bool) -> dict[str, Score]:
     documents = [np.ascontiguousarray(plain[a:b]) for a, b in pairwise(packed.offsets.tolist())]
     arrays = (packed.codes, packed.scales, packed.offsets)
     cores = os.cpu_count() or 1
@@ -117,8 +132,8 @@ def _contestants(packed: PackedTokens, plain: FloatArray) -> dict[str, Score]:
         f"ragjp, {cores} threads": lambda query: maxsim_int8(query, *arrays, threads=cores),
         "torch einsum": padded_einsum(documents),
     }
-    if plain.shape[1] <= WIDTHS[-1]:
-        contestants["maxsim-cpu"] = partial(_maxsim_cpu, documents)
+    if peer:
+        contestants[_PEER] = partial(_maxsim_cpu, documents)
     return contestants
 
 
@@ -178,9 +193,8 @@ def _maxsim_cpu(documents: Sequence[FloatArray], query: FloatArray) -> FloatArra
     return scores
 
 
-def _lines(name: str, found: Mapping[str, Any]) -> list[Line]:
+def _lines(size: int, found: Mapping[str, Any]) -> list[Line]:
     times = {name: each["p50"] for name, each in found["times_ms"].items()}
-    size, width = map(int, name.split(" x "))
     # A question's candidates are scored by one thread; a thousand are worth waking the others for.
     ours = (
         "ragjp, 1 thread"
@@ -189,13 +203,11 @@ def _lines(name: str, found: Mapping[str, Any]) -> list[Line]:
     )
     error = found["largest_error"]
     lines = []
-    for peer, least in (("torch einsum", 3.0), ("maxsim-cpu", 1.0)):
-        if peer not in times or (peer == "torch einsum" and width != WIDTHS[0]):
-            continue
+    for peer, least in [(_PEER, 1.0)] if _PEER in times else [("torch einsum", 3.0)]:
         worst = max(error[ours], error[peer])
         lines.append(
             Line(
-                f"MaxSim {size} 候補 × {width} 次元（{ours.removeprefix('ragjp, ')}）",
+                f"MaxSim {size} 候補 × {found['width']} 次元（{ours.removeprefix('ragjp, ')}）",
                 "ms",
                 times[ours],
                 times[peer],
