@@ -26,7 +26,7 @@ CODE := ragjp ui evals tests indexes
 DEMO := $(addprefix indexes/demo/,catalog.sqlite catalog.sqlite-journal catalog.seal segments derived writer.lock report.jsonl)
 DATA := $(or $(RAGJP_DATA),../shared/data)
 
-.PHONY: help demo demo-index demo-llm ui test soak lint format types quality bench test-gpu bench-gpu lock clean distclean venv
+.PHONY: help demo demo-index demo-llm ui test soak lint format types eval quality bench test-gpu bench-gpu lock clean distclean venv
 
 help: ## この一覧を表示する
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,11 +75,13 @@ format: $(FULL) ## 書式を整える
 types: $(FULL) ## 型を調べる（mypy --strict）
 	@$(BIN)/mypy
 
-quality: $(FULL) ## 正しさを測る: 評価用データ（RAGJP_DATA）で全条件を走らせる
+eval: $(FULL) ## 公表した条件を、このリポジトリのデータだけで測り直し、期待や基準と比べる（三分以内）
+	@$(BIN)/python -m evals.conditions
+
+quality: $(FULL) ## 正しさを測る: 評価用データ（RAGJP_DATA）でも全条件を測り、evals/results と README の表を作り直す
 	@test -d "$(DATA)" || { echo "評価用データ $(DATA) がありません。置き場所を RAGJP_DATA で指定してください。"; exit 1; }
-	@$(BIN)/ragjp eval $(DATA)/jsquad --split valid
-	@$(BIN)/ragjp eval $(DATA)/jaquad --split dev
-	@$(BIN)/ragjp eval $(DATA)/enterprise-ja
+	@$(BIN)/python -m evals.conditions --data "$(DATA)" --results evals/results && held=0 || held=$$?; \
+		$(BIN)/python -m evals.readme_table --write && exit $$held
 
 # BENCH="--items bm25,maxsim --full" measures some of it, or all of it the long way.
 bench: $(PEERS) ## 速さと大きさを、ほかの製品と並べて測る（一時間ほど。結果は evals/results/bench）

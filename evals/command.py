@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from evals import gate
 from evals.dataset import open_dataset
 from evals.hardest import hardest, hardest_json, texts_of
 from evals.html_report import html_report
 from evals.indexes import searcher_for
-from evals.measures import MRR, NDCG, R1, R5, R10, R100, per_query
+from evals.measures import MEASURES, MRR, NDCG, R1, R5, R10, R100, PerQuery, per_query
 from evals.never_worse import NeverWorse, never_worse
 from evals.never_worse import lines as never_worse_lines
 from evals.never_worse import to_json as never_worse_json
@@ -20,6 +22,7 @@ from evals.perturb_report import chosen_kinds, loss_json, loss_table, losses
 from evals.provenance import commit
 from evals.report import NAMES, per_query_lines, table, to_json, write
 from evals.runner import EVERYONE, EvaluationReport, evaluate
+from evals.statistics import intervals
 from evals.trec import run_lines, scored_run
 from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
@@ -146,7 +149,18 @@ def result_json(report: EvaluationReport, stages: NeverWorse) -> dict[str, objec
         "commit": commit(),
         **to_json(report),
         "stages": per_stage,
+        "intervals": {row.condition: _intervals(row.per_query) for row in report.conditions},
         "never_worse_by_slice": never_worse_json(stages),
+    }
+
+
+def _intervals(values: PerQuery) -> dict[str, list[float]]:
+    """Bootstrap intervals (BCa, 95 %) of a ranking's means."""
+    table = np.array([list(values[name].values()) for name in MEASURES], dtype=np.float64).T
+    found = intervals(table) if len(table) else ()
+    return {
+        name: [round(one.low, 5), round(one.high, 5)]
+        for name, one in zip(MEASURES, found, strict=False)
     }
 
 
