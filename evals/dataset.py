@@ -148,9 +148,15 @@ class Dataset:
         """
         name = self.choose(split)
         queries_path, qrels_path = self.path / "queries.jsonl", self.path / "qrels" / f"{name}.tsv"
-        queries, home = _read_queries(queries_path)
+        queries, home, drafts = _read_queries(queries_path)
         units = None if self.corpus is None else _read_corpus_ids(self.corpus)
         qrels = _read_qrels(qrels_path, queries, units)
+        if query_id := next((name for name in qrels if name in drafts), None):
+            raise DatasetError(
+                f"{queries_path} の質問「{query_id}」は、まだ人が確かめていない下書きです。"
+                "確かめてから ragjp eval-draft --accept で評価用データにしてください。",
+                code="draft_unreviewed",
+            )
         kept = tuple(
             query
             for query in queries.values()
@@ -253,10 +259,11 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
         yield number, value
 
 
-def _read_queries(path: Path) -> tuple[dict[str, Query], dict[str, str]]:
-    """Read the queries by id, and the split that each names for itself, if it does."""
+def _read_queries(path: Path) -> tuple[dict[str, Query], dict[str, str], set[str]]:
+    """Read the queries by id, the split that each names for itself, if it does, and which nobody has reviewed."""
     queries: dict[str, Query] = {}
     home: dict[str, str] = {}
+    drafts: set[str] = set()
     for number, value in _objects(path):
         query_id = str(value["_id"])
         if query_id in queries:
@@ -277,12 +284,14 @@ def _read_queries(path: Path) -> tuple[dict[str, Query], dict[str, str]]:
         )
         if isinstance(named := metadata.get("split"), str):
             home[query_id] = named
+        if metadata.get("status") == "draft":
+            drafts.add(query_id)
     if not queries:
         raise DatasetError(
             f"{path} に質問が一つもありません。ファイルを確かめてください。",
             code="dataset_malformed",
         )
-    return queries, home
+    return queries, home, drafts
 
 
 def _groups(metadata: Mapping[str, object]) -> dict[str, str]:
