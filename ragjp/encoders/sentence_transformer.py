@@ -114,7 +114,7 @@ class SentenceTransformerEncoder:
 
     def token_spans(self, text: str, *, query: bool) -> list[Span]:
         """Say which characters the token rows stand for; none where the model's tokenizer cannot tell."""
-        if not getattr(self._tokenizer, "is_fast", False):
+        if self._tokenizer is None or not getattr(self._tokenizer, "is_fast", False):
             return []
         prefix = self._preset.query_prefix if query else self._preset.passage_prefix
         with self._preparing:

@@ -214,6 +214,8 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
             return _header(_entries(file.read(min(length, _LONGEST_HEADER)), length))
+    except FileNotFoundError as error:
+        raise _damaged(path, "ファイルがありません") from error
     except (OSError, struct.error, ValueError, TypeError, KeyError) as error:
         raise _damaged(path, "見出しが読めません") from error
 
@@ -239,6 +241,8 @@ def read_weights(path: Path, base_sha256: str, shape: Shape = E5_SMALL_SHAPE) ->
         text = raw[_LENGTH.size : _LENGTH.size + length]
         entries = _entries(text, length)
         header = _header(entries)
+    except FileNotFoundError as error:
+        raise _damaged(path, "ファイルがありません") from error
     except (OSError, struct.error, ValueError, TypeError, KeyError) as error:
         raise _damaged(path, "見出しが読めません") from error
     start = _LENGTH.size + length

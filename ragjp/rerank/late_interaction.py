@@ -44,7 +44,7 @@ def rerank(
     rows
         (C,) int64, the candidates' rows in the token store.
     query_tokens
-        (Q, D_token) float32, rows of length 1.
+        (Q, D_token) float32, of whatever lengths the encoder gave them.
 
     Returns
     -------

@@ -1,10 +1,12 @@
 """MaxSim, the late interaction of ColBERT (Khattab and Zaharia 2020), on a CPU.
 
-For a query of Q token vectors and a document of T, all of length 1::
+For a query of Q token vectors and a document of T::
 
     maxsim(q, d) = (1 / Q) * sum over query tokens i of max over document tokens j of q_i . d_j
 
-Divided by Q so that scores of long and short questions lie on one scale, in [-1, 1]. A document without tokens scores 0.
+A document's vectors have length 1. So have a query's, or their length is what an encoder with trained weights says that the token
+counts; the formula is the same. Divided by Q so that scores of long and short questions lie on one scale, with lengths of 1 in
+[-1, 1]. A document without tokens scores 0.
 
 Over int8 rows the products are summed in integers (see :func:`maxsim_int8`), so a score is the same number whichever path computes
 it, on whichever machine, and whatever other candidates stand beside the document.
@@ -38,7 +40,7 @@ def maxsim_reference(query: FloatArray, tokens: FloatArray, offsets: IntArray) -
     Parameters
     ----------
     query
-        (Q, D) float32, rows of length 1.
+        (Q, D) float32.
     tokens
         (T, D) float32, the N documents' tokens packed one after the other.
     offsets

@@ -127,7 +127,7 @@ def test_no_header_is_an_error_of_ours(place: Path, garbage: bytes, header: byte
 
 def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
     """Guards against FileNotFoundError in an installation without the weights."""
-    with pytest.raises(RagjpError) as caught:
+    with pytest.raises(RagjpError, match="ファイルがありません") as caught:
         read_header(tmp_path / "none.safetensors")
     assert caught.value.code == "model_damaged"
 
