@@ -113,6 +113,8 @@ class Answering(_Stage):
     max_passages: int = Field(5, ge=1, le=50)
     prompt_tokens: int = Field(3000, ge=200)
     max_tokens: int = Field(512, ge=16)
+    #: Share of the questions with an answer that shall be answered: the threshold of ``no_answer`` follows from it. 1 never refuses by it.
+    keep_answerable: float = Field(0.95, gt=0, le=1)
     timeout_s: float = Field(60.0, gt=0)
     temperature: float = Field(0.0, ge=0)
 

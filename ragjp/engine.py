@@ -20,9 +20,10 @@ from ragjp.ranking import RANKINGS, RankingName, hits_of, order_candidates
 from ragjp.retrieval.candidates import Candidates, Question, find_candidates
 from ragjp.retrieval.expansion import SynonymFile
 from ragjp.retrieval.filters import rows_to_keep
+from ragjp.retrieval.judging import judge
 from ragjp.retrieval.operators import ParsedQuery, parse_operators
 from ragjp.retrieval.request import check_request
-from ragjp.types import Answer, Encoder, Ranking, View
+from ragjp.types import Answer, Confidence, Encoder, Ranking, View
 
 if TYPE_CHECKING:
     from ragjp.chain.answer import Answerer
@@ -349,6 +350,30 @@ class Engine:
         """Count the chunks that the view may read."""
         return self._newest(lambda snapshot: snapshot.allowed(view).n_rows)
 
+    def confidence(self, question: str, *, view: View) -> Confidence | None:
+        """Say how sure it is that what the view may read answers a question; None when it is too little to tell.
+
+        Raises
+        ------
+        RequestError
+            When the question is empty, too long or no Unicode.
+        """
+        check_request(question, 1)
+
+        def read(snapshot: Snapshot) -> Confidence | None:
+            snapshot.require_sound()
+            asked, _ = self.question(question)
+            return judge(
+                snapshot,
+                asked,
+                view,
+                recipe=self.recipe,
+                encoder=self.encoder,
+                analyzer=self._analyzer.fingerprint,
+            )
+
+        return self._newest(read)
+
     def ask(self, question: str, *, view: View) -> Answer:
         """Answer a question from what the view may read, every quote verbatim from its page.
 
@@ -381,6 +406,7 @@ class Engine:
                 searcher=self,
                 pages=self,
                 statistics=self,
+                confidences=self,
                 settings=with_environment(self.recipe.answer),
             )
         return self._answerer

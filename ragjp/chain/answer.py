@@ -18,12 +18,12 @@ from ragjp.chain.events import Delta, Event, Finished, Retrieved, Searching
 from ragjp.chain.extractive import evidence_sentence, extract_answer, supporting_hits
 from ragjp.chain.grounding import check_citations
 from ragjp.chain.llm import llm_errors, make_llm
-from ragjp.chain.ports import PageSource, Searcher, TermStatistics
+from ragjp.chain.ports import ConfidenceSource, PageSource, Searcher, TermStatistics
 from ragjp.chain.prompt import NOT_FOUND, Prompt, chat_prompt
 from ragjp.chain.words import WordReader
 from ragjp.config import Answering
 from ragjp.errors import LLMError
-from ragjp.types import Answer, Ranking, View
+from ragjp.types import Answer, Confidence, Ranking, View
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -65,11 +65,17 @@ class Journey:
     view: View
     clock: Clock
     ranking: Ranking
+    confidence: Confidence | None = None
     #: None: nothing is sent to an LLM, the answer is cut from the passages.
     prompt: Prompt | None = None
     text: str = ""
     #: Whether the LLM failed and the answer is cut from the passages instead.
     failed: bool = False
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the passages found are known well enough not to hold an answer."""
+        return self.confidence is not None and not self.confidence.is_enough
 
 
 class Answerer:
@@ -81,6 +87,8 @@ class Answerer:
         Retrieval with reranking, and the text of pages: an open engine is both.
     statistics
         How common words are; without it the extractive answer counts among the hits.
+    confidences
+        Says whether the passages hold an answer at all; below its threshold nobody is asked to write one. None: never refuses by it.
     settings
         The LLM server. ``endpoint = None``: extractive answers, and nothing of LangChain is loaded.
     fallback
@@ -96,12 +104,14 @@ class Answerer:
         settings: Answering,
         *,
         statistics: TermStatistics | None = None,
+        confidences: ConfidenceSource | None = None,
         fallback: bool = False,
         resolve: Resolve = addresses_of,
     ) -> None:
         self._searcher = searcher
         self._pages = pages
         self._statistics = statistics
+        self._confidences = confidences
         self._settings = settings
         self._fallback = fallback
         self._words = WordReader()
@@ -185,11 +195,15 @@ class Answerer:
         k = max(K, self._settings.max_passages)
         ranking = self._searcher.search(journey.question, view=journey.view, k=k)
         journey.clock.lap("search")
-        return replace(journey, ranking=ranking)
+        if self._confidences is None or not ranking.hits:
+            return replace(journey, ranking=ranking)
+        confidence = self._confidences.confidence(journey.question, view=journey.view)
+        journey.clock.lap("confidence")
+        return replace(journey, ranking=ranking, confidence=confidence)
 
     def compose(self, journey: Journey) -> Journey:
-        """Put the passages into a prompt; none when there is no server to send it to, or nothing to put in it."""
-        if self._llm is None or not journey.ranking.hits:
+        """Put the passages into a prompt; none when there is no server to send it to, or nothing worth sending."""
+        if self._llm is None or not journey.ranking.hits or journey.is_hopeless:
             return journey
         if self._settings.style == "completion":
             prompt = self._completion(journey.question, journey.ranking, journey.view)
@@ -236,17 +250,22 @@ class Answerer:
             ranking=journey.ranking,
             timings_ms=journey.clock.timings(),
             written_by=self._settings.model,
+            confidence=journey.confidence,
         )
 
     def extract(self, journey: Journey) -> Answer:
         """Answer with sentences cut from the passages, or say that there is none."""
-        found = extract_answer(
-            journey.question,
-            journey.ranking,
-            pages=self._pages,
-            view=journey.view,
-            words=self._words,
-            statistics=self._statistics,
+        found = (
+            None
+            if journey.is_hopeless
+            else extract_answer(
+                journey.question,
+                journey.ranking,
+                pages=self._pages,
+                view=journey.view,
+                words=self._words,
+                statistics=self._statistics,
+            )
         )
         journey.clock.lap("extract")
         text = found.text if found else NOT_FOUND
@@ -258,6 +277,7 @@ class Answerer:
             ranking=journey.ranking,
             timings_ms=journey.clock.timings(),
             written_by=EXTRACTIVE,
+            confidence=journey.confidence,
         )
 
     def _written(self, journey: Journey, pieces: list[str]) -> Journey:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from ragjp.types import Ranking, View
+from ragjp.types import Confidence, Ranking, View
 
 
 @runtime_checkable
@@ -45,4 +45,13 @@ class TermStatistics(Protocol):
 
     def document_count(self, *, view: View) -> int:
         """Return the number of chunks that ``view`` may read."""
+        ...
+
+
+@runtime_checkable
+class ConfidenceSource(Protocol):
+    """How sure it is that the passages answer a question."""
+
+    def confidence(self, question: str, *, view: View) -> Confidence | None:
+        """Judge from what ``view`` may read; None when that is too little to tell."""
         ...

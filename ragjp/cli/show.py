@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ragjp.japanese.layout import unwrap
-from ragjp.types import Answer, Hit, Ranking
+from ragjp.types import Answer, Confidence, Hit, Ranking
 
 if TYPE_CHECKING:
     from ragjp.index.upkeep.check import CheckReport, Problem
@@ -113,8 +113,21 @@ def answer_values(answer: Answer) -> dict[str, Any]:
             for citation in answer.citations
         ],
         "written_by": answer.written_by,
+        "confidence": None if answer.confidence is None else confidence_values(answer.confidence),
         "generation": answer.ranking.generation,
         "timings_ms": rounded(answer.timings_ms),
+    }
+
+
+def confidence_values(confidence: Confidence) -> dict[str, Any]:
+    """Return a confidence as JSON, with the error rates of acting on it."""
+    return {
+        "probability": round(confidence.probability, 4),
+        "threshold": round(confidence.threshold, 4),
+        "answerable_refused": round(1 - confidence.kept, 4),
+        "unanswerable_answered": round(1 - confidence.refused, 4),
+        "basis": confidence.basis,
+        "signals": {name: round(value, 4) for name, value in confidence.signals.items()},
     }
 
 

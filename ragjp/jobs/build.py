@@ -14,6 +14,7 @@ from ragjp.config import Japanese, Recipe
 from ragjp.documents import DocumentReader
 from ragjp.encoders import load_encoder
 from ragjp.errors import DocumentError
+from ragjp.index.reader import Snapshot
 from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.synonyms import parse_synonyms
@@ -21,6 +22,7 @@ from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.japanese.words import WordList, parse_words
 from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
 from ragjp.jobs.sources import REPORT_NAME, DocumentSource, Item, folder_sources, list_items
+from ragjp.retrieval.background import ensure_background
 from ragjp.types import Encoder
 
 #: A batch is committed when it holds this many chunks: what a kill can cost, and the size of a segment before merging.
@@ -172,6 +174,7 @@ def build(
         tell("まとめ", 0, 1)
         writer.tidy()
         tell("まとめ", 1, 1)
+        _measure_scale(into, analyzer, model, recipe)
         n_documents, n_chunks = writer.counts()
         _write_report(into, plan.failures)
         return BuildReport(
@@ -201,6 +204,15 @@ def own_words(japanese: Japanese, analyzer: Analyzer) -> Analyzer:
     plain = analyzer.with_words(WordList())
     new = (word for word in found.words if word.reading or len(plain.lemmas(word.text)) != 1)
     return analyzer.with_words(WordList(frozenset(new)))
+
+
+def _measure_scale(into: Path, analyzer: Analyzer, model: Encoder, recipe: Recipe) -> None:
+    """Learn how sure a search of this index can be; without it confidence is told on the scale of the fitting data."""
+    snapshot = Snapshot(into)
+    try:
+        ensure_background(snapshot, analyzer=analyzer, encoder=model, settings=recipe.retrieval)
+    finally:
+        snapshot.close()
 
 
 def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress) -> _Plan:
