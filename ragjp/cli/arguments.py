@@ -189,6 +189,11 @@ def build_parser(
     search.add_argument(
         "-k", type=positive, default=10, metavar="N", help="表示する件数（標準は 10）"
     )
+    search.add_argument(
+        "--explain",
+        action="store_true",
+        help="質問をどう区切り、どの言葉がどこに当たり、点数と順位がどう決まったかも示す（探すだけより遅い）",
+    )
 
     ask = child("ask", "質問に、出典のページを付けて答える")
     _reading(ask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -45,7 +46,9 @@ def index(args: argparse.Namespace) -> int:
 
 
 def search(args: argparse.Namespace) -> int:
-    """``ragjp search``: the best passages."""
+    """``ragjp search``: the best passages; with ``--explain``, why it is them."""
+    if args.explain:
+        return _explained(args)
     from ragjp.cli.show import ranking_text, ranking_values
 
     with _opened(args.index) as engine:
@@ -54,6 +57,18 @@ def search(args: argparse.Namespace) -> int:
         write_json(ranking_values(ranking))
     else:
         print(ranking_text(ranking))
+    return 0
+
+
+def _explained(args: argparse.Namespace) -> int:
+    from ragjp.cli.show_explanation import explanation_text, explanation_values
+
+    with _opened(args.index) as engine:
+        found = engine.explain(args.text, view=_view(args.principals), k=args.k, operators=True)
+    if args.json:
+        write_json(explanation_values(found))
+    else:
+        print(explanation_text(found, columns=shutil.get_terminal_size((100, 24)).columns))
     return 0
 
 
