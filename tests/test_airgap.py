@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ragjp.config import DEFAULT_ENCODER
 from ragjp.offline import SWITCHES, stay_offline
 
 #: Loaded by every Python process of the journey (as sitecustomize). Anything but loopback and local sockets is written down and refused.
@@ -96,7 +97,7 @@ def use_bundled_encoder(folder: Path) -> None:
     """Let the tiny recipe use the encoder that the package carries."""
     recipe = folder / "tiny.toml"
     text = recipe.read_text(encoding="utf-8")
-    recipe.write_text(text.replace("hashing", "multilingual-e5-small"), encoding="utf-8")
+    recipe.write_text(text.replace("hashing", DEFAULT_ENCODER), encoding="utf-8")
 
 
 def journey(folder: Path, environment: dict[str, str], *, inside: tuple[str, ...] = ()) -> None:
