@@ -89,8 +89,17 @@ class ComponentScores:
         np.put_along_axis(final, head, np.where(valid, mixed, -np.inf), axis=1)
         return final
 
+    def bm25(self, weights: Weights) -> Scores:
+        """(N, C): BM25 alone; -inf where padded."""
+        mixed = (1 - weights.bigram) * self.lemma + weights.bigram * self.bigram
+        return np.where(self.valid, mixed, -np.inf)
+
     def ndcg(self, scores: Scores) -> float:
         """Mean nDCG@10 over the questions, with candidates folded into units; ties go to the unit met first."""
+        return float(self.ndcg_each(scores).mean())
+
+    def ndcg_each(self, scores: Scores) -> Scores:
+        """nDCG@10 of each question (N,); see :meth:`ndcg`."""
         n_units = int(self.unit.max(initial=-1)) + 1
         folded = np.full((len(scores), n_units), -np.inf)
         np.maximum.at(folded, (np.arange(len(scores))[:, None], self.unit), scores)
@@ -101,7 +110,7 @@ class ComponentScores:
         place = 1 + ((folded[rows] > own) | ((folded[rows] == own) & before)).sum(axis=1)
         gain = np.where(place <= 10, self.judged.grade[found] / np.log2(place + 1.0), 0.0)
         dcg = np.bincount(rows, weights=gain, minlength=len(scores))
-        return float((dcg / self.judged.ideal).mean())
+        return np.asarray(dcg / self.judged.ideal)
 
 
 def collect(

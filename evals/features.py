@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.dataset import Dataset, DatasetError, Query, Split, open_dataset, unit_of
-from evals.held_out import held_out_questions
+from evals.held_out import held_out_sample
 from evals.indexes import build_corpus, default_recipe, index_name
 from evals.runner import EVERYONE
 from ragjp import compiled
@@ -207,15 +207,6 @@ def joined(places: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
     return pages, files
 
 
-def held_out_sample(corpus: Path, split: Split, size: int, seed: int) -> list[Query]:
-    """Draw questions about articles that no encoder was trained on; from a made corpus, whose questions are all such, any."""
-    known = held_out_questions(corpus, split)
-    made = any("#p" in unit for judged in split.qrels.values() for unit in judged)
-    queries = [query for query in split.queries if query.answerable] if made else known
-    chosen = np.random.default_rng(seed).permutation(len(queries))[:size]
-    return [queries[number] for number in sorted(chosen.tolist())]
-
-
 def nested_maxsim(
     tokens: FloatArray, store: TokenStore, rows: IntArray, groups: Sequence[IntArray]
 ) -> list[FloatArray]:
@@ -299,7 +290,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="学習用の質問の候補について、素の特徴量を計算する",
     )
     parser.add_argument("dataset", type=Path, metavar="DATASET")
-    parser.add_argument("--model", help="埋め込みモデル（標準はレシピの標準）")
+    parser.add_argument(
+        "--model", help="埋め込みモデル（標準はレシピの標準。hashing なら語の特徴量だけ）"
+    )
     parser.add_argument("--sample", type=positive, default=2000, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
@@ -315,7 +308,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         queries = held_out_sample(dataset.corpus, split, arguments.sample, arguments.seed)
         recipe = default_recipe(dataset)
         if arguments.model:
-            encoder = recipe.encoder.model_copy(update={"model": arguments.model})
+            encoder = recipe.encoder.model_copy(
+                update={"model": arguments.model, "tokens": arguments.model != "hashing"}
+            )
             recipe = recipe.model_copy(update={"encoder": encoder})
         folder = folder_for(dataset.name, arguments.sample, arguments.seed, recipe)
         with _opened(dataset, recipe) as engine:

@@ -42,9 +42,11 @@ class Features:
     ----------
     folder
         What :func:`evals.features.collect` filled.
+    per_article
+        Questions of an article that are read at most: a few long articles have hundreds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, per_article: int = 25) -> None:
         self._questions: list[dict[str, NDArray[Any]]] = []
         ids: list[str] = []
         kinds: list[str] = []
@@ -59,9 +61,17 @@ class Features:
                 if separator:
                     own[int(place)][feature] = array
             self._questions += own
-        self.ids = np.array(ids)
-        self.kind = np.array(kinds)
-        self.fold = np.array([int(re.sub(r"\D", "", name)[:3]) % 2 for name in ids])
+        seen: dict[int, int] = {}
+        kept = []
+        for place, name in enumerate(ids):
+            article = int(re.sub(r"\D", "", name)[:3])
+            seen[article] = seen.get(article, 0) + 1
+            if seen[article] <= per_article:
+                kept.append(place)
+        self._questions = [self._questions[place] for place in kept]
+        self.ids = np.array(ids)[kept]
+        self.kind = np.array(kinds)[kept]
+        self.fold = np.array([int(re.sub(r"\D", "", name)[:3]) % 2 for name in self.ids])
         counts = [len(question["row"]) for question in self._questions]
         self.valid = np.arange(max(counts))[None, :] < np.array(counts)[:, None]
 
@@ -155,6 +165,17 @@ class Features:
             kept = [(only is None or bool(only.search(t))) and t not in without for t in terms]
             weights = weights * np.array(kept, dtype=np.float64).reshape(len(terms))
         return np.asarray(weights, dtype=np.float64)
+
+    def pooled_bm25(self, field: str, k1: float, level: Level) -> Scores:
+        """BM25 of each candidate's group over its candidates alone, without lengths: counts are summed over them, (N, C)."""
+        rows = []
+        for number, question in enumerate(self._questions):
+            tf = question[f"{field}_chunk_tf"].astype(np.float64)
+            group = self.groups[level][number, : tf.shape[1]]
+            member = group[None, :] == np.arange(group.max(initial=-1) + 1)[:, None]
+            joint = (tf @ member.T)[:, group]
+            rows.append(self._weights(question, field, "chunk", None, ()) @ (joint / (joint + k1)))
+        return self._pad(rows)
 
     def self_score(self, field: str, rarity: Level = "chunk") -> Scores:
         """What a candidate would have that says every term of the question endlessly often, (N, 1)."""

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from evals.dataset import QRELS_HEADER, DatasetError, Query, open_dataset
-from evals.held_out import held_out_documents, held_out_questions
+from evals.held_out import held_out_documents, held_out_questions, spread
 from ragjp.japanese.normalize import fold
 from ragjp.japanese.terms import bigrams
 from ragjp.types import FloatArray
@@ -103,8 +103,8 @@ def make(source: Path, target: Path, *, n_files: int, n_questions: int, seed: in
                 record = {"_id": unit, "title": title, "text": text}
                 out.write(json.dumps(record, ensure_ascii=False) + "\n")
     asked = [query for query in asked if set(questions.qrels[query.query_id]) <= set(pages)]
-    chosen = sorted(rng.permutation(len(asked))[:n_questions].tolist())
-    _write_questions(target, [asked[n] for n in chosen], questions.qrels, pages, kinds)
+    chosen = spread(asked, n_questions, seed)
+    _write_questions(target, chosen, questions.qrels, pages, kinds)
 
 
 def _articles(corpus: Path, measured: set[str]) -> dict[str, list[tuple[str, str]]]:
@@ -132,13 +132,19 @@ def _files(
     firsts = asked[:n_files]
     files = [_File(f"{titles[first]}等に関する資料") for first in firsts]
     members: list[list[int]] = [[first] for first in firsts]
+
+    def size(own: Sequence[int]) -> int:
+        return sum(len(articles[titles[place]]) for place in own)
+
     for place in asked[n_files:]:
-        members[int(np.argmax([vectors[place] @ vectors[first] for first in firsts]))].append(place)
+        nearest = members[int(np.argmax([vectors[place] @ vectors[first] for first in firsts]))]
+        if size(nearest) < _FILE_PARAGRAPHS:
+            nearest.append(place)
     free = np.ones(len(titles), dtype=np.bool_)
     free[asked] = False
     for file, first, own in zip(files, firsts, members, strict=True):
         for near in np.argsort(-(vectors @ vectors[first]), kind="stable"):
-            if free[near] and sum(len(articles[titles[place]]) for place in own) < _FILE_PARAGRAPHS:
+            if free[near] and size(own) < _FILE_PARAGRAPHS:
                 free[near] = False
                 own.append(int(near))
         file.paragraphs += [pair for place in own for pair in articles[titles[place]]]
