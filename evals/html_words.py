@@ -40,7 +40,8 @@ STAGE_WORDS: Final[Mapping[str, str]] = {
 
 def ranking_name(condition: str) -> str:
     """Name a ranking in words; a name nobody translated stays as it is."""
-    return NAMES.get(condition, condition)
+    names: Mapping[str, str] = {**NAMES}
+    return names.get(condition, condition)
 
 
 def percent(share: float) -> str:

@@ -5,7 +5,9 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -14,9 +16,9 @@ from evals.dataset import DatasetError, open_dataset
 from evals.draft_passages import is_boilerplate, passages
 from evals.draft_review import COLUMNS, accept, write_drafts
 from evals.draft_rules import problem_of
-from evals.drafting import Draft, draft, prompt_for
+from evals.drafting import Draft, draft, llm_writer, prompt_for
 from evals.formats import read_beir
-from ragjp.config import Recipe, load_recipe
+from ragjp.config import Answering, Recipe, load_recipe
 from ragjp.errors import AccessDenied, LLMError, RequestError
 from ragjp.jobs.build import build
 from ragjp.types import Chunk, View
@@ -196,6 +198,44 @@ def test_an_llm_that_fails_later_keeps_what_was_written() -> None:
 
     with pytest.raises(LLMError):
         draft([chunk(0)], 1, writer=dead)
+
+
+def test_the_configured_server_writes() -> None:
+    """Guards against a writer that hands on a message object, and against one made for a model that follows no rules."""
+    asked: list[dict[str, object]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            message = {"role": "assistant", "content": answer(*GOOD)}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            body = {
+                "id": "1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": "m",
+                "choices": [choice],
+            }
+            content = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        settings = Answering(endpoint=f"http://127.0.0.1:{server.server_port}/v1")
+        came = draft([chunk(0)], 1, writer=llm_writer(settings))
+        server.shutdown()
+    assert [one.question for one in came.drafts] == [GOOD[0]]
+    assert len(asked) == 1
+    assert TRAVEL in json.dumps(asked[0], ensure_ascii=False)
+    assert llm_writer(Answering()) is None
+    assert llm_writer(settings.model_copy(update={"style": "completion"})) is None
 
 
 def test_what_a_passage_says_cannot_end_the_prompt() -> None:
