@@ -37,6 +37,7 @@ TERMS_VERSION = "4"
 #: Parts of speech that are no terms of their own.
 _GRAMMAR = ("助詞", "助動詞", "空白")
 _PROPER_NOUN = "名詞,固有名詞"
+_WORDS = "; words "
 
 _JAPANESE_RUN = f"[{KANJI}{HIRAGANA}{KATAKANA}]+"
 _RUN = re.compile(rf"({_JAPANESE_RUN})|[^\W_{KANJI}{HIRAGANA}{KATAKANA}]+")
@@ -99,6 +100,11 @@ class Analyzer:
         self._tagger = Tagger()
         self.dictionary_folder = self._tagger.folder
         self.word_list = words or WordList()
+        #: Changes whenever any text would get other terms.
+        self.fingerprint = (
+            f"{self._tagger.dictionary}; folding {FOLDING_VERSION}; terms {TERMS_VERSION}"
+            f"{_named(self.word_list)}"
+        )
         if fingerprint is not None and fingerprint != self.fingerprint:
             raise IndexMismatch(
                 f"索引は「{fingerprint}」で作られましたが、このプログラムは「{self.fingerprint}」です。"
@@ -108,18 +114,13 @@ class Analyzer:
         self._lemma = _Memory(lambda entry: lemma_term(self._tagger.word(entry)))
         self._titles: dict[str, list[str]] = {}
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever any text would get other terms."""
-        parts = [self._tagger.dictionary, f"folding {FOLDING_VERSION}", f"terms {TERMS_VERSION}"]
-        if digest := self.word_list.digest:
-            parts.append(f"words {digest}")
-        return "; ".join(parts)
-
     def with_words(self, words: WordList) -> Analyzer:
         """Return an analyzer with other words of the company's own and everything else shared."""
+        if words.words == self.word_list.words:
+            return self
         other = copy(self)
         other.word_list = words
+        other.fingerprint = self.fingerprint.partition(_WORDS)[0] + _named(words)
         other._titles = {}
         other.__dict__.pop("_bulk", None)
         return other
@@ -231,6 +232,11 @@ class Analyzer:
             "bigram": found["bigram"].rows(own),
             "title": found["lemma"].rows(titles),
         }
+
+
+def _named(words: WordList) -> str:
+    """What a fingerprint says of the company's own words: nothing when there are none."""
+    return f"{_WORDS}{words.digest}" if words.words else ""
 
 
 def passage(context: str, body: str) -> str:
