@@ -49,6 +49,16 @@ FATES: list[tuple[Op, str, Mode, bool]] = [
 ]
 
 
+#: What must hold for every N: one failing write, fsync, rename, open, truncation, folder, removal or lock.
+NAMED = {
+    fate
+    for fate, (op, error, mode, sticky) in enumerate(FATES)
+    if mode == Mode.FAIL
+    and not sticky
+    and op not in (Op.READ, Op.MMAP)
+    and error in ("EIO", "ENOSPC", "EMFILE", "ENOLCK")
+}
+
 #: Codes that send people to their backups: wrong while the bytes are right. (Reads are exempt: EIO is damage of the file system to SQLite.)
 DAMAGE = ("segment_damaged", "segment_missing", "catalog_damaged", "catalog_unreadable")
 
@@ -133,6 +143,8 @@ def main() -> None:
         cases = [Case(name, int(fate), int(n))]
     else:
         cases = list(all_cases(operations, given.work / "calm"))[:: given.every]
+        others = [case for case in cases if case.fate not in NAMED][:: given.others]
+        cases = [case for case in cases if case.fate in NAMED] + others
     run_shards(
         cases, lambda case, folder, report: run(case, operations, folder, report), given.work
     )

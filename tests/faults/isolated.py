@@ -159,6 +159,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("work", type=Path)
     parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--others", type=int, default=1, help="of the less pressing cases, a share")
     parser.add_argument("--only")
     parser.add_argument("--lying", action="store_true", help="take no notice of fsync")
     parsed = parser.parse_args()
