@@ -10,7 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evals.command import result_json
-from evals.conditions.reading import ConditionError, NamedCondition, load_conditions
+from evals.conditions.reading import (
+    ConditionError,
+    NamedCondition,
+    load_condition,
+    load_conditions,
+)
 from evals.conditions.running import judge, measure, stages_of
 from evals.conditions.updating import update
 from evals.measures import per_query
@@ -98,6 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
             print(table(report))
         if arguments.update:
             update(condition, report)
+            condition = load_condition(condition.path)
         verdict = judge(condition, report, reports, stages=stages)
         print("\n".join([*verdict.notes, *(f"× {problem}" for problem in verdict.problems)]))
         if verdict.problems:

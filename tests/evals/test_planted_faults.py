@@ -9,14 +9,17 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evals import gate
 from evals.conditions.reading import NamedCondition, load_conditions
 from evals.conditions.running import judge, measure
+from evals.measures import reference
 from evals.runner import EvaluationReport
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -77,6 +80,45 @@ def test_a_second_run_is_the_first(ground: Ground) -> None:
     again = measure(ground.condition)
     for first, second in zip(ground.report.conditions, again.conditions, strict=True):
         assert first.per_query == second.per_query
+
+
+def test_reruns_of_equal_worth_pass(ground: Ground) -> None:
+    """Guards against a gate that cries wolf: 95 of 100 pairs of runs pass of which neither is better.
+
+    A plain rerun differs nowhere. So every candidate's score is moved by a hundredth of its ranking's spread on both sides, more
+    than other processors, threads or roundings do, and everything is ranked anew; and, with differences as large as between two
+    stages, every question's scores are dealt to run and baseline by the toss of a coin.
+    """
+    rng = np.random.default_rng(31)
+    rows = {row.condition: row for row in ground.report.conditions}
+
+    def jittered() -> gate.Kept:
+        values = {}
+        for name, row in rows.items():
+            spread = np.mean([np.ptp(one.scores[:20]) for one in row.asked if one.scores])
+            run = {}
+            for one in row.asked:
+                moved = np.array(one.scores) + rng.normal(0, 0.01 * spread, len(one.scores))
+                run[one.query_id] = [one.units[i] for i in np.argsort(-moved)]
+            values[name] = reference(ground.report.split.qrels, run)
+        return gate.keep(values)
+
+    first, *others = [jittered() for _ in range(21)]
+    assert any((others[0].scores[key] != first.scores[key]).any() for key in first.scores)
+    through = [gate.hold(one, other).passed for one, other in pairwise([first, *others])]
+
+    one = gate.keep({name: row.per_query for name, row in rows.items()})
+    earlier = {"dense": "bm25", "fused": "dense", "reranked": "fused", "bm25": "reranked"}
+    other = gate.keep({name: rows[earlier[name]].per_query for name in rows})
+    for _ in range(80):
+        heads = rng.random(len(one.query_ids)) < 0.5
+        dealt = [
+            {key: np.where(heads, a.scores[key], b.scores[key]) for key in a.scores}
+            for a, b in ((one, other), (other, one))
+        ]
+        run, base = (gate.Kept(one.query_ids, scores) for scores in dealt)
+        through.append(gate.hold(run, base).passed)
+    assert np.mean(through) >= 0.95
 
 
 def test_reranking_switched_off_closes_the_gate(ground: Ground) -> None:
