@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 import ragjp
-from ui import text
+from ui import text, why
 from ui.citations import hit_place, snippet
 from ui.inert import draw_text
 from ui.passages import draw_source, open_button
@@ -34,6 +34,7 @@ def draw(session: Session) -> None:
     with failures_in_words():
         if submitted:
             st.session_state.pop(FOUND, None)
+            why.forget()
             if query.strip():
                 st.session_state[FOUND] = session.engine.search(
                     query.strip(), view=session.view, k=count, operators=True
@@ -50,6 +51,7 @@ def _draw_hits(session: Session, ranking: ragjp.Ranking) -> None:
         st.info(text.NO_HITS, icon=":material/search_off:")
         return
     st.caption(text.found(len(ranking.hits)))
+    why.draw_question(session, ranking)
     highest = highest_scores(ranking)
     for number, hit in enumerate(ranking.hits, start=1):
         place = hit_place(hit)
@@ -59,6 +61,7 @@ def _draw_hits(session: Session, ranking: ragjp.Ranking) -> None:
             with st.container(horizontal=True, key=f"actions-{number}"):
                 open_button(session, place, key=f"hit-{number}")
                 _draw_scores(hit, highest)
+            why.draw_hit(session, ranking, number)
 
 
 def highest_scores(ranking: ragjp.Ranking) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Every sentence the page says, in plain Japanese.
 
 All of it is ours, so it may be drawn as Markdown; the only things filled in are numbers. What comes from documents, models or
-users is never put into these: it is drawn by :mod:`ui.inert`.
+users is never put into these but into :func:`match`, and it is drawn by :mod:`ui.inert`.
 """
 
 from __future__ import annotations
@@ -52,6 +52,27 @@ SCORE_NAMES = {
     "maxsim": "細かい読み比べ",
 }
 
+# --- why something was found
+WHY = "なぜ見つかったか"
+HOW_READ = "質問の読み取り方"
+EXPLAINING = "理由を調べています…"
+FOLDED = "表記をそろえた所"
+FORMS = "日付・数値の別の書き方"
+UNSEEN = "見られる文書のどこにもない言葉"
+MATCHED_WORDS = "合っていた言葉（書かれているとおり）"
+NEAR_WORDS = "意味の近い所（質問 → 文書、1 に近いほど近い）"
+CHANGED_SINCE = "この文書は、検索したあとに更新されました。もう一度探すと、理由を表示できます。"
+FATES = {
+    "term": "探した",
+    "number": "数として探した",
+    "particle": "助詞",
+    "auxiliary": "助動詞",
+    "sign": "記号",
+    "blank": "空白",
+    "unused": "使わない",
+}
+SHARE_NAMES = {"bm25": "言葉の一致", "dense": "意味の近さ", "maxsim": "細かい読み比べ"}
+
 # --- a page of a document
 OPEN_PAGE = "このページを開く"
 PAGE_TITLE = "文書のページ"
@@ -97,3 +118,27 @@ def hidden_after(characters: int) -> str:
 def score(name: str, value: float) -> str:
     """Say what one ranking gave."""
     return f"{SCORE_NAMES[name]}  {value:.2f}"
+
+
+def share(name: str, part: float) -> str:
+    """Say which part of a hit's score a ranking brought."""
+    return f"{SHARE_NAMES[name]}  {part:.0%}"
+
+
+def ranks(bm25: int | None, dense: int | None, fused: int, final: int) -> str:
+    """Say where a hit stood on the way."""
+    words, meaning = ("圏外" if rank is None else f"{rank} 位" for rank in (bm25, dense))
+    return (
+        f"言葉の一致で {words}、意味の近さで {meaning}、合わせて {fused} 位、読み比べて {final} 位"
+    )
+
+
+def match(written: str, count: int, of: str) -> str:
+    """Say which words matched; drawn as a document's text, for the words are its."""
+    also = f"（「{of}」の同義語）" if of else ""
+    return f"{written}{also}　{count} 回"
+
+
+def more_words(number: int) -> str:
+    """Say how many words are not shown."""
+    return f"ほか {number} 語"

@@ -14,9 +14,38 @@ import ragjp
 from ragjp.chain.events import Delta, Event, Finished, Retrieved, Searching
 from ragjp.config import Recipe
 from ragjp.errors import AccessDenied
-from ragjp.types import Answer, Citation, Hit, Ranking, View
+from ragjp.japanese.located import FoldedPart, LocatedTerm, LocatedWord
+from ragjp.retrieval.explain import (
+    Explanation,
+    HitExplained,
+    Place,
+    QuestionExplained,
+    Ranks,
+    Share,
+    TermMatch,
+    TermWeight,
+    TokenMatch,
+)
+from ragjp.types import Answer, Citation, Hit, Ranking, Span, View
 
 APP = Path(__file__).resolve().parents[2] / "ui" / "app.py"
+
+
+def explained_hit(rank: int, hit: Hit) -> HitExplained:
+    """A hit found by the first two characters of its page."""
+    place = Place("text", hit.page, hit.start, hit.start + 2, hit.text[:2])
+    return HitExplained(
+        hit,
+        Ranks(rank, None, rank, rank),
+        (TermMatch("lemma", hit.text[:2], "synonym", "別の言葉", 1, 9.0, (place,)),),
+        (TokenMatch("問", hit.text[:1], 0.75, 0.75, Span(hit.start, hit.start + 1)),),
+        (),
+        (
+            Share("bm25", 9.0, 1.0, 0.5, 0.5),
+            Share("maxsim", 0.75, 1.0, 0.5, 0.5),
+            Share("baseline", 0.1, 0.1, -1.0, -0.1),
+        ),
+    )
 
 
 @dataclass
@@ -37,6 +66,7 @@ class FakeEngine:
     views: list[View] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
     refreshed: int = 0
+    explained: int = 0
 
     def open(self, path: str) -> FakeEngine:
         self.opened.append(path)
@@ -76,6 +106,38 @@ class FakeEngine:
                 )
             )
         return Ranking(query, tuple(hits[:k]), 1)
+
+    def explain(
+        self, query: str, *, view: View, k: int = 10, operators: bool = False
+    ) -> Explanation:
+        """Explain that every hit was found by the first two characters of its page, half of it by their meaning."""
+        ranking = self.search(query, view=view, k=k, operators=operators)
+        self.explained += 1
+        return Explanation(
+            QuestionExplained(
+                query,
+                query,
+                query,
+                (FoldedPart("Ａ", "a", Span(0, 1)),),
+                (
+                    LocatedWord(query, query, "", "名詞", Span(0, len(query)), query, "term"),
+                    LocatedWord("の", "の", "", "助詞", Span(0, 1), "", "particle"),
+                ),
+                (LocatedTerm("@2024", Span(0, len(query))),),
+                (),
+                (),
+                (),
+                (),
+                (),
+            ),
+            (TermWeight("lemma", "どこにもない", "word", "", 1, 0, 0.0, 0.0),),
+            tuple(explained_hit(rank, hit) for rank, hit in enumerate(ranking.hits, 1)),
+            len(self.pages),
+            len(self.pages),
+            1,
+            {},
+            {},
+        )
 
     def stream(self, question: str, *, view: View) -> Iterator[Event]:
         yield Searching(question)

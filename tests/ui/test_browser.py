@@ -161,6 +161,26 @@ def test_a_hostile_document_is_only_text(page: Page) -> None:
     assert paper.locator("a, img, script, iframe, svg").count() == 0
 
 
+def test_a_hit_says_why_it_was_found(page: Page) -> None:
+    """Guards against marks that are invisible or break the line, and against reasons that open by themselves."""
+    page.get_by_role("link", name=text.SEARCH).click()
+    page.get_by_label(text.QUERY_LABEL, exact=True).fill("国内出張の日当")
+    page.keyboard.press("Enter")
+    hit = page.locator(".st-key-hit-1")
+    expect(hit).to_contain_text("旅費規程", timeout=30_000)
+    expect(page.locator(".st-key-segments")).to_have_count(0)
+    hit.get_by_text(text.WHY).click()
+    mark = hit.locator("[class*='st-key-word-'] [data-testid='stText']", has_text="日当").first
+    expect(mark).to_be_visible(timeout=30_000)
+    assert mark.evaluate("node => getComputedStyle(node).backgroundColor") == "rgb(255, 240, 168)"
+    assert mark.evaluate("node => getComputedStyle(node).display") == "inline"
+    page.get_by_text(text.HOW_READ).click()
+    expect(page.locator(".st-key-segments")).to_contain_text("出張", timeout=30_000)
+    expect(page.locator(".st-key-segments")).to_contain_text(text.FATES["particle"])
+    (ROOT / ".artifacts").mkdir(exist_ok=True)
+    page.screenshot(path=ROOT / ".artifacts" / "why.png", full_page=True)
+
+
 def test_another_name_for_this_machine_is_turned_away(address: str) -> None:
     """Guards against DNS rebinding: a page elsewhere that points its own name at 127.0.0.1."""
     port = urlsplit(address).port
