@@ -1,8 +1,18 @@
-"""Fit the fusion weights on a training split: ``python -m evals.fit DATASET --split train --sample 2000``.
+"""Fit the fusion weights on training questions; one command, run again whenever the encoder or a ranking has changed.
+
+::
+
+    python -m evals.study_corpus JAQUAD ~/.cache/ragjp/study/pages --files 7 --questions 500      # once: pages like a company's
+    python -m evals.fit JAQUAD ~/.cache/ragjp/study/pages --split train --model multilingual-e5-small-ja
 
 Four numbers are searched for (the share of bigrams in BM25, of the dense ranking in the fusion, of MaxSim in the reranked
-score, and of the dense ranking in the rest of it) that give the greatest mean nDCG@10 on a sample of training questions: a coarse grid, then coordinate steps that
-halve. Splits that are measured on (dev, valid, test) are refused.
+score, and of the dense ranking in the rest of it) that give the greatest nDCG@10, the mean over the datasets: a coarse grid, then
+coordinate steps that halve. Only questions about articles that the encoder was not trained on are used (``--all`` takes the others
+too: right for an encoder that was not trained here), at most 25 of one article. Then it prints, for each dataset and each
+kind of question, every ranking beside its better parent, with the p of the difference. Splits that are measured on (dev, valid, test)
+are refused.
+
+The weights go into the defaults of :class:`ragjp.config.Retrieval` and :class:`ragjp.config.Reranking`.
 """
 
 from __future__ import annotations
@@ -20,11 +30,13 @@ import numpy as np
 
 from evals.component_scores import ComponentScores, Weights, collect
 from evals.dataset import DatasetError, Query, Split, open_dataset
-from evals.indexes import searcher_for
+from evals.held_out import held_out_sample
+from evals.indexes import default_recipe, searcher_for
 from evals.runner import EVERYONE
+from evals.statistics import paired_randomization
 from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
-from ragjp.config import Recipe
+from ragjp.config import Recipe, load_recipe
 from ragjp.errors import RagjpError
 
 Objective = Literal["fused", "reranked", "both"]
@@ -41,15 +53,20 @@ TITLES: Mapping[Objective, str] = {
 }
 GRID = tuple(np.linspace(0.0, 1.0, 5).tolist())
 STEPS = (0.1, 0.05, 0.025)
+#: A slice of fewer questions says nothing.
+_FEWEST = 50
 
 
-def value_of(scores: ComponentScores, depth: int, objective: Objective, weights: Weights) -> float:
-    """Mean nDCG@10 of the fused order, of the reranked one, or the mean of the two."""
+def value_of(
+    sets: Sequence[ComponentScores], depth: int, objective: Objective, weights: Weights
+) -> float:
+    """Mean nDCG@10 of the fused order, of the reranked one, or the mean of the two; then the mean over the sets."""
     values = []
-    if objective != "reranked":
-        values.append(scores.ndcg(scores.fused(weights)))
-    if objective != "fused":
-        values.append(scores.ndcg(scores.reranked(weights, depth)))
+    for scores in sets:
+        if objective != "reranked":
+            values.append(scores.ndcg(scores.fused(weights)))
+        if objective != "fused":
+            values.append(scores.ndcg(scores.reranked(weights, depth)))
     return float(np.mean(values))
 
 
@@ -127,16 +144,52 @@ def as_toml(weights: Weights) -> str:
     )
 
 
+def beside_parents(
+    scores: ComponentScores, queries: Sequence[Query], weights: Weights, depth: int
+) -> list[str]:
+    """A line for all questions and for each kind with 50 or more: each ranking, and it less its better parent with p."""
+    rankings = {
+        "bm25": scores.ndcg_each(scores.bm25(weights)),
+        "dense": scores.ndcg_each(np.where(scores.valid, scores.dense, -np.inf)),
+        "fused": scores.ndcg_each(scores.fused(weights)),
+        "reranked": scores.ndcg_each(scores.reranked(weights, depth)),
+    }
+    kinds = np.array([query.slices.get("kind", "") for query in queries])
+    lines = []
+    for kind in ["", *sorted(set(kinds.tolist()) - {""})]:
+        of = (kinds == kind) if kind else np.ones(len(kinds), dtype=np.bool_)
+        if of.sum() < _FEWEST:
+            continue
+        means = {name: float(each[of].mean()) for name, each in rankings.items()}
+        line = f"  {kind or '全体'}（{int(of.sum())} 件）" + "".join(
+            f" {name} {mean:.4f}" for name, mean in means.items()
+        )
+        parent = max(("bm25", "dense"), key=means.__getitem__)
+        for name, other in (("fused", parent), ("reranked", "fused")):
+            paired = rankings[name][of] - rankings[other][of]
+            line += f"  {name} − {other} {100 * paired.mean():+.2f} (p {paired_randomization(paired):.3f})"
+        lines.append(line)
+    return lines
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Fit on a split and print the weights as lines of a recipe; 0 when fitted."""
     parser = argparse.ArgumentParser(
         prog="python -m evals.fit", description="融合の重みを学習用の分割で決める"
     )
     parser.add_argument(
-        "dataset", type=Path, metavar="DATASET", help="corpus.jsonl のある BEIR 形式のフォルダ"
+        "datasets",
+        type=Path,
+        nargs="+",
+        metavar="DATASET",
+        help="corpus.jsonl のある BEIR 形式のフォルダ",
     )
     parser.add_argument("--split", help="学習用の分割（train）")
     parser.add_argument("--recipe", type=Path, help="索引のレシピ")
+    parser.add_argument("--model", help="埋め込みモデル（標準はレシピのもの）")
+    parser.add_argument(
+        "--all", action="store_true", help="埋め込みモデルの学習に使った記事の質問も使う"
+    )
     parser.add_argument(
         "--sample", type=positive, default=2000, metavar="N", help="使う質問の数（標準は 2000）"
     )
@@ -150,30 +203,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _fit(arguments: argparse.Namespace) -> None:
-    dataset = open_dataset(arguments.dataset)
+def _collected(
+    path: Path, arguments: argparse.Namespace
+) -> tuple[ComponentScores, list[Query], Recipe]:
+    """Score the candidates of one dataset's questions."""
+    dataset = open_dataset(path)
     split = dataset.read(arguments.split)
     queries = training_sample(split, arguments.sample, arguments.seed)
+    if not arguments.all and dataset.corpus is not None:
+        queries = held_out_sample(dataset.corpus, split, arguments.sample, arguments.seed)
+    recipe = load_recipe(arguments.recipe) if arguments.recipe else default_recipe(dataset)
+    if arguments.model:
+        encoder = recipe.encoder.model_copy(update={"model": arguments.model})
+        recipe = recipe.model_copy(update={"encoder": encoder})
     with (
         ProgressDisplay() as progress,
-        searcher_for(dataset, arguments.recipe, progress=progress) as engine,
+        searcher_for(dataset, arguments.recipe, recipe=recipe, progress=progress) as engine,
     ):
         scores = collect(split, queries, engine, view=EVERYONE, progress=progress)
-        now, depth = weights_of(engine.recipe), engine.recipe.rerank.depth
-    print(f"{split.dataset} / {split.name}: 質問 {len(queries)} 件、nDCG@10（融合、再順位付け）")
-    _show("今の重み", scores, now, depth)
+    print(f"{split.dataset} / {split.name}: 質問 {len(queries)} 件")
+    return scores, queries, engine.recipe
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    collected = [_collected(path, arguments) for path in arguments.datasets]
+    sets = [scores for scores, _, _ in collected]
+    recipe = collected[0][2]
+    now, depth = weights_of(recipe), recipe.rerank.depth
+    print("nDCG@10（融合、再順位付け）")
+    _show("今の重み", collected, now, depth)
     for objective, title in TITLES.items():
-        reranks = objective != "fused" and scores.maxsim.any()
+        reranks = objective != "fused" and any(scores.maxsim.any() for scores in sets)
         held = {} if reranks else {"maxsim": now.maxsim, "final_dense": now.final_dense}
-        best = search(partial(value_of, scores, depth, objective), held)
-        _show(title, scores, best, depth)
+        best = search(partial(value_of, sets, depth, objective), held)
+        _show(title, collected, best, depth)
         print(as_toml(best) + "\n")
 
 
-def _show(title: str, scores: ComponentScores, weights: Weights, depth: int) -> None:
-    fused = value_of(scores, depth, "fused", weights)
-    reranked = value_of(scores, depth, "reranked", weights)
+def _show(
+    title: str,
+    collected: Sequence[tuple[ComponentScores, list[Query], Recipe]],
+    weights: Weights,
+    depth: int,
+) -> None:
+    sets = [scores for scores, _, _ in collected]
+    fused = value_of(sets, depth, "fused", weights)
+    reranked = value_of(sets, depth, "reranked", weights)
     print(f"{title}: {fused:.4f}、{reranked:.4f}  {weights}")
+    for scores, queries, _ in collected:
+        print(*beside_parents(scores, queries, weights, depth), sep="\n")
 
 
 if __name__ == "__main__":

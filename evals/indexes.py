@@ -75,12 +75,17 @@ class Searcher(Protocol):
 
 @contextmanager
 def searcher_for(
-    dataset: Dataset, recipe_path: Path | None, *, progress: Progress | None = None
+    dataset: Dataset,
+    recipe_path: Path | None,
+    *,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Engine]:
     """Open the index that ``dataset`` is about, building it first when the dataset brings a corpus.
 
     With a corpus, the recipe says how to index and search it (its own sources are not used), and the index is kept in the
-    cache folder under a name that follows the corpus and what of the recipe decides an index's content. Without one, the
+    cache folder under a name that follows the corpus and what of the recipe decides an index's content (``recipe``, where it
+    is given, instead of the file). Without one, the
     recipe names an index that ``ragjp index`` has built beside it; it is searched as the recipe says now.
 
     Raises
@@ -93,7 +98,8 @@ def searcher_for(
     if dataset.corpus is None:
         opened = _existing(dataset, recipe_path)
     else:
-        recipe = load_recipe(recipe_path) if recipe_path else default_recipe(dataset)
+        if recipe is None:
+            recipe = load_recipe(recipe_path) if recipe_path else default_recipe(dataset)
         folder = build_corpus(dataset, dataset.corpus, recipe, progress=progress)
         from ragjp.engine import Engine
 

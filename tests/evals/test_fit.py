@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evals.component_scores import ComponentScores, Judged, Weights, collect
 from evals.dataset import DatasetError, Query, Split
-from evals.fit import as_toml, search, training_sample, value_of, weights_of
+from evals.fit import as_toml, beside_parents, search, training_sample, value_of, weights_of
 from evals.measures import ndcg, rank
 from evals.runner import EVERYONE, evaluate
 from ragjp.config import Recipe, Reranking
@@ -175,6 +175,44 @@ def test_collected_scores_measure_as_the_engine_does(tmp_path: Path) -> None:
     now = weights_of(recipe)
     assert (scores.valid.sum(axis=1) > len(topics)).all()
     for row, objective in zip(report.conditions, ("fused", "reranked"), strict=True):
-        found = value_of(scores, 9, objective, now)
+        found = value_of([scores], 9, objective, now)
         assert found == pytest.approx(row.measures["nDCG@10"], abs=1e-9)
         assert 0.0 < found
+
+
+def test_a_sample_of_held_out_articles_holds_no_trained_question_and_few_of_one_article(
+    tmp_path: Path,
+) -> None:
+    """Guards against constants fitted on what the encoder has learned by heart, or on one long article."""
+    import json
+
+    from evals.held_out import PER_ARTICLE, held_out_documents, held_out_sample
+
+    rows = [{"_id": f"d{n}", "title": f"記事{n // 2}", "text": "本文"} for n in range(200)]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    queries = [
+        Query(f"tr-{n // 2:03d}-{n % 2:02d}-{m:03d}", "質問") for n in range(200) for m in range(20)
+    ]
+    qrels = {q.query_id: {f"d{place // 20}": 1} for place, q in enumerate(queries)}
+    split = Split("set", "train", "document", tuple(queries), qrels, "")
+    held = held_out_documents(tmp_path / "corpus.jsonl", split)
+    assert 0 < len(set(held.values())) < 30
+    assert {held[f"d{n ^ 1}"] for n in range(200) if f"d{n}" in held} == set(held.values())
+    sample = held_out_sample(tmp_path / "corpus.jsonl", split, 5000, 1)
+    assert all(set(qrels[query.query_id]) <= set(held) for query in sample)
+    articles = [query.query_id[:6] for query in sample]
+    assert {articles.count(name) for name in articles} == {PER_ARTICLE}
+
+
+def test_a_fall_below_the_better_parent_is_printed_for_its_kind() -> None:
+    """Guards against a mean over all questions that hides a slice where the fusion is worse."""
+    scores = random_scores(np.random.default_rng(2), [WIDTH] * 120)
+    scores.dense[:60] = -scores.lemma[:60]
+    queries = [
+        Query(f"q{n}", "質問", slices={"kind": "表" if n < 60 else "文"}) for n in range(120)
+    ]
+    lines = beside_parents(scores, queries, Weights(0.0, 0.9, 0.0, 0.0), 50)
+    assert len(lines) == 3
+    table = next(line for line in lines if "表（60 件）" in line)
+    fused = scores.ndcg_each(scores.fused(Weights(0.0, 0.9, 0.0, 0.0)))[:60].mean()
+    assert f"fused {fused:.4f}" in table
