@@ -15,8 +15,8 @@ from ragjp.types import FloatArray, IntArray
 class BestTokens:
     """For each of Q query tokens the nearest of a passage's tokens.
 
-    places : (Q,) int64 in the passage. similarities : (Q,) float64, the inner products. contributions : (Q,) float64, which sum to
-    the passage's MaxSim. n_tokens : T of the passage.
+    places : (Q,) int64 in the passage. similarities : (Q,) float64, their cosines. contributions : (Q,) float64, the inner products
+    over Q, which sum to the passage's MaxSim (a trained encoder's query tokens have lengths of their own). n_tokens : T of the passage.
     """
 
     places: IntArray
@@ -41,6 +41,8 @@ def best_tokens(query: FloatArray, packed: PackedTokens) -> list[BestTokens]:
     """
     tokens = dequantise(packed).astype(np.float64)
     asked = query.astype(np.float64)
+    lengths = np.linalg.norm(asked, axis=1)
+    lengths[lengths == 0] = 1
     found = []
     for start, stop in zip(packed.offsets, packed.offsets[1:], strict=False):
         own = tokens[start:stop]
@@ -49,6 +51,6 @@ def best_tokens(query: FloatArray, packed: PackedTokens) -> list[BestTokens]:
             continue
         products = asked @ own.T
         places = products.argmax(axis=1).astype(np.int64)
-        similarities = products[np.arange(len(asked)), places]
-        found.append(BestTokens(places, similarities, similarities / len(asked), len(own)))
+        best = products[np.arange(len(asked)), places]
+        found.append(BestTokens(places, best / lengths, best / len(asked), len(own)))
     return found

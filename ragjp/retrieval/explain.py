@@ -96,7 +96,7 @@ class TermMatch:
 class TokenMatch:
     """A token of the question and the token of the passage that is nearest to it.
 
-    similarity : their inner product. contribution : its part of MaxSim. asked, found : their characters, "" when they are not known.
+    similarity : their cosine. contribution : its part of MaxSim. asked, found : their characters, "" when they are not known.
     span : of the page's text, None where the token is not in it (title and headings) or is not known.
     """
 
