@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 
 from evals.dataset import Query, Split, UnitKind
 from evals.indexes import Progress
-from ragjp.retrieval.background import without
+from ragjp.retrieval.background import Background, for_view, open_background, without
 from ragjp.retrieval.candidates import find_candidates
-from ragjp.retrieval.confidence import DEPTH, SIGNALS, Model, read_signals
+from ragjp.retrieval.confidence import DEPTH, SIGNALS, Model, choose_model, read_signals
 from ragjp.types import View
 
 if TYPE_CHECKING:
     from ragjp.engine import Engine
     from ragjp.index.reader import Allowed, Snapshot
-    from ragjp.retrieval.background import Background
 
 Floats = NDArray[np.float64]
 #: What is hidden of a question: the gold documents; the files that they are pages of; all documents with the title of one.
@@ -289,3 +288,20 @@ def report_text(report: AnswerableReport) -> str:
             ),
         ]
     )
+
+
+def answerability(
+    split: Split, engine: Engine, *, view: View, hide: Hide, progress: Progress | None = None
+) -> AnswerableReport:
+    """Measure an open index with the model and the scale that it answers by."""
+    asked = collect(split, split.queries, engine, view=view, hide=hide, progress=progress)
+    has_tokens = bool(asked) and all(np.isfinite(one.visible).all() for one in asked)
+    model = choose_model(engine.encoder.name, tokens=has_tokens)
+    scales = open_background(
+        engine.path,
+        model=model,
+        encoder=engine.encoder.fingerprint,
+        analyzer=engine.analyzer.fingerprint,
+    )
+    keep = engine.recipe.answer.keep_answerable
+    return measure(asked, model, keep=keep, hide=hide, own=for_view(scales, view))

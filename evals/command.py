@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from evals import gate
+from evals.answerable import answerability
+from evals.answerable import report_text as answerable_text
+from evals.answerable import report_values as answerable_values
 from evals.dataset import open_dataset
 from evals.hardest import hardest, hardest_json, texts_of
 from evals.html_report import html_report
@@ -72,6 +75,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KINDS",
         help="質問を書き換えて聞き、失う R@5 を測る（variants,typo,keywords,polite,width から選ぶ。all で全部）",
     )
+    parser.add_argument(
+        "--no-answer",
+        action="store_true",
+        help="正解を隠したときにそれと分かるか（AUROC、断れる割合、確率の正しさ）を測る",
+    )
+    parser.add_argument(
+        "--hide",
+        choices=("document", "file", "title"),
+        default="file",
+        help="--no-answer で隠すもの。正解の文書、そのファイル（標準）、同じ題名の文書すべて",
+    )
     parser.add_argument("--limit", type=positive, metavar="N", help="先頭の N 問だけで測る")
 
 
@@ -99,6 +113,11 @@ def run(arguments: argparse.Namespace) -> int:
         report = evaluate(split, engine, answers=arguments.answers, progress=progress)
         hard = hardest(report, texts_of(engine.page_text, split.unit, EVERYONE))
         lost = losses(split, engine, kinds, progress=progress) if kinds else ()
+        known = None
+        if arguments.no_answer:
+            known = answerability(
+                split, engine, view=EVERYONE, hide=arguments.hide, progress=progress
+            )
         textless = unindexed(engine.path)
     print(table(report))
     rows = {row.condition: row.per_query for row in report.conditions}
@@ -107,6 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n" + "\n".join(never_worse_lines(table_of_stages, NAMES)))
     if lost:
         print("\n" + loss_table(lost))
+    if known:
+        print("\n" + answerable_text(known))
     if textless:
         print(
             f"\n文字がなく、索引に入らなかった文書 {textless} 件。これが正解の質問は外れと数えています。"
@@ -123,6 +144,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.json and lost:
         _put(arguments.json.with_suffix(".perturbed.json"), _json(loss_json(lost)), "--json")
+    if arguments.json and known:
+        _put(
+            arguments.json.with_suffix(".no-answer.json"), _json(answerable_values(known)), "--json"
+        )
     if arguments.run_out and report.conditions:
         last = report.conditions[-1]
         found = run_lines(scored_run(last.asked), tag=f"ragjp-{last.condition}")
