@@ -6,17 +6,18 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evals import gate
-from evals.answerable import answerability
+from evals.answerable import AnswerableReport, answerability
 from evals.answerable import report_text as answerable_text
 from evals.answerable import report_values as answerable_values
-from evals.dataset import open_dataset
+from evals.dataset import Split, open_dataset
 from evals.hardest import hardest, hardest_json, texts_of
 from evals.html_report import html_report
-from evals.indexes import searcher_for
+from evals.indexes import Progress, searcher_for
 from evals.measures import MEASURES, MRR, NDCG, R1, R5, R10, R100, PerQuery, per_query
 from evals.never_worse import NeverWorse, never_worse
 from evals.never_worse import lines as never_worse_lines
@@ -32,6 +33,9 @@ from ragjp.cli.progress import ProgressDisplay
 from ragjp.config import cache_folder
 from ragjp.errors import RequestError
 from ragjp.jobs.sources import REPORT_NAME
+
+if TYPE_CHECKING:
+    from ragjp.engine import Engine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,11 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = evaluate(split, engine, answers=arguments.answers, progress=progress)
         hard = hardest(report, texts_of(engine.page_text, split.unit, EVERYONE))
         lost = losses(split, engine, kinds, progress=progress) if kinds else ()
-        known = None
-        if arguments.no_answer:
-            known = answerability(
-                split, engine, view=EVERYONE, hide=arguments.hide, progress=progress
-            )
+        known = _known(arguments, split, engine, progress)
         textless = unindexed(engine.path)
     print(table(report))
     rows = {row.condition: row.per_query for row in report.conditions}
@@ -126,8 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n" + "\n".join(never_worse_lines(table_of_stages, NAMES)))
     if lost:
         print("\n" + loss_table(lost))
-    if known:
-        print("\n" + answerable_text(known))
+    _tell_known(arguments.json, known)
     if textless:
         print(
             f"\n文字がなく、索引に入らなかった文書 {textless} 件。これが正解の質問は外れと数えています。"
@@ -144,10 +143,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.json and lost:
         _put(arguments.json.with_suffix(".perturbed.json"), _json(loss_json(lost)), "--json")
-    if arguments.json and known:
-        _put(
-            arguments.json.with_suffix(".no-answer.json"), _json(answerable_values(known)), "--json"
-        )
     if arguments.run_out and report.conditions:
         last = report.conditions[-1]
         found = run_lines(scored_run(last.asked), tag=f"ragjp-{last.condition}")
@@ -158,6 +153,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write_baseline:
         _put(arguments.write_baseline, gate.to_json(baseline_of(report)), "--write-baseline")
     return _judge(baseline, report) if baseline else 0
+
+
+def _known(
+    arguments: argparse.Namespace, split: Split, engine: Engine, progress: Progress
+) -> AnswerableReport | None:
+    """Measure, where that was asked for, whether a search knows that the answer is not there."""
+    if not arguments.no_answer:
+        return None
+    return answerability(split, engine, view=EVERYONE, hide=arguments.hide, progress=progress)
+
+
+def _tell_known(chosen: Path | None, known: AnswerableReport | None) -> None:
+    """Print it, and write it beside the report."""
+    if known is None:
+        return
+    print("\n" + answerable_text(known))
+    if chosen:
+        _put(chosen.with_suffix(".no-answer.json"), _json(answerable_values(known)), "--json")
 
 
 def result_json(report: EvaluationReport, stages: NeverWorse) -> dict[str, object]:
