@@ -59,14 +59,11 @@ def _groups(stages: NeverWorse) -> list[Markup]:
     rows: list[tuple[str | None, list[str]]] = []
     for group in groups:
         cells = [by_place[group, *pair] for pair in pairs]
-        broken = not all(cell.holds for cell in cells)
-        rows.append(
-            ("bad" if broken else None, [group, str(cells[0].n), *(_cell(cell) for cell in cells)])
-        )
+        rows.append((None, [group, str(cells[0].n), *map(_cell, cells)]))
     said = (
         "どの段も、前の段を下回っていません。"
         if stages.holds
-        else f"前の段を下回るところが {len(stages.broken)} か所あります（赤い行）。"
+        else f"前の段を下回るところが {len(stages.broken)} か所あります（赤い字）。"
     )
     heads = [
         joined(ranking_name(later), element("small", f"− {ranking_name(earlier)}"))
@@ -83,11 +80,11 @@ def _groups(stages: NeverWorse) -> list[Markup]:
 
 
 def _cell(row: Row) -> Markup:
-    said = "下回る" if not row.holds else _VERDICTS[row.verdict]
-    return joined(
-        _difference(row.difference, signed_span(row.interval)),
-        element("small", said),
-    )
+    said = _VERDICTS[row.verdict]
+    if not row.holds and row.verdict == "even":
+        said = "低いが、差があるとは言えない"
+    content = joined(_difference(row.difference, signed_span(row.interval)), element("small", said))
+    return content if row.holds else element("span", content, class_="bad")
 
 
 def _difference(value: float, interval: str) -> Markup:

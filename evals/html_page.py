@@ -124,7 +124,7 @@ th:first-child { text-align: left; font-weight: 600; }
 td small, th small, td .soft { display: block; color: var(--soft); font-size: .78rem; }
 tr.final th, tr.final td { background: #eef5fc; }
 tr.unsure th, tr.unsure td { color: var(--soft); }
-tr.bad td, tr.bad th { color: #a3230f; }
+tr.bad td, tr.bad th, .bad, .bad small { color: #a3230f; }
 figure { margin: 1rem 0; }
 svg { max-width: 100%; height: auto; display: block; }
 svg text { font-family: inherit; fill: var(--ink); }
