@@ -23,7 +23,6 @@ from operator import add
 from typing import NamedTuple
 
 from ragjp.errors import RecipeError
-from ragjp.japanese.normalize import fold
 from ragjp.japanese.spelling import occurrences
 
 #: What a term of this list begins with; no term of the dictionary does.
@@ -124,12 +123,14 @@ def parse_words(text: str, *, where: str) -> WordList:
     RecipeError
         One sentence with ``where`` and the line; code ``bad_words``.
     """
+    from ragjp.japanese.terms import searched_text  # which reads this module
+
     lines = text.removeprefix("\ufeff").splitlines()
     if len(lines) > MOST_LINES:
         raise _wrong(where, MOST_LINES + 1, f"{MOST_LINES:,} 行を超えています。減らしてください")
     found: dict[str, tuple[int, Word]] = {}
     for number, line in enumerate(lines, 1):
-        cells = [fold(cell).strip() for cell in next(csv.reader([line]), [])]
+        cells = [searched_text(cell).strip() for cell in next(csv.reader([line]), [])]
         if not any(cells) or cells[0].startswith("#") or (not found and cells[0] == _TITLE):
             continue
         word = _word(cells, where, number)

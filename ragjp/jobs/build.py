@@ -134,7 +134,7 @@ def build(
     )
     with IndexWriter(into, manifest) as writer:
         writer.set_meta("recipe", recipe.model_dump_json())
-        if writer.is_analysis_stale():
+        if writer.is_analysis_stale() and writer.change_words() is None:
             # A newer dictionary or folding: new terms for every chunk, no new embedding.
             writer.analyse_again(
                 lambda chunks: analyse(chunks, analyzer),

@@ -18,11 +18,8 @@ from ragjp.index.dense.derived import ensure_derived
 from ragjp.index.dense.lists import dense_setting
 from ragjp.index.storage.batch import RENEWABLE, Batch, Manifest, NewDocument
 from ragjp.index.storage.catalog import (
-    CHUNK_COLUMNS,
-    CHUNK_TABLES,
     SEGMENTS_NAME,
     catalog_path,
-    chunk_of_row,
     current_generation,
     meta_value,
     open_catalog,
@@ -41,6 +38,7 @@ from ragjp.index.storage.records import (
     next_numbers,
     set_values,
 )
+from ragjp.index.storage.rewording import reword, word_change
 from ragjp.index.storage.rewriting import (
     is_posting_file,
     merge_segments,
@@ -209,14 +207,6 @@ class IndexWriter:
             require_sound_segments(self.path, [segment])
             return open_segment(self.path, segment.name, segment.sizes)
 
-    def current_chunks(self) -> Iterator[Chunk]:
-        """Read the current chunks, segment after segment."""
-        with changing(self.path):
-            for row in self._connection.execute(
-                f"SELECT {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE died IS NULL ORDER BY segment_no, row"
-            ):
-                yield chunk_of_row(row)
-
     def is_analysis_stale(self) -> bool:
         """Whether the terms were made with another dictionary, folding or set of fields: :meth:`analyse_again` comes first then."""
         wanted = self._manifest.as_meta()
@@ -341,24 +331,49 @@ class IndexWriter:
 
         Vectors and tokens stay as they are, their files are only linked. ``progress`` is called with (rows done, rows in all).
         """
+        # The old terms are not read: that they are damaged does not matter.
+        fields = self._manifest.fields
+        return self._renew(
+            lambda segment, name: renew_terms(
+                self._connection, self.path, segment, name, fields, analyse, progress
+            ),
+            is_posting_file,
+        )
+
+    def change_words(self) -> int | None:
+        """Give the chunks that hold a changed word of the company's own their new terms; None when more than words differ from the manifest.
+
+        Returns how many chunks have other terms now.
+        """
+        with changing(self.path):
+            change = word_change(self._connection, self._manifest)
+        if change is None:
+            return None
+        touched: list[int] = []
+
+        def make(segment: Segment, name: str) -> tuple[FileRecord, ...]:
+            records, n_rows = reword(self._connection, self.path, segment, name, change)
+            touched.append(n_rows)
+            return records
+
+        self._renew(make)
+        return sum(touched)
+
+    def _renew(
+        self,
+        make: Callable[[Segment, str], tuple[FileRecord, ...]],
+        skip: Callable[[str], bool] | None = None,
+    ) -> int:
+        """Write every segment under a new name, as ``make`` does, and take over what is renewable of the manifest."""
         with changing(self.path):
             generation = self.generation + 1
             segments = self.segments()
-            # The old terms are not read: that they are damaged does not matter.
-            require_sound_segments(self.path, segments, skip=is_posting_file)
+            require_sound_segments(self.path, segments, skip=skip)
             renewed: dict[str, tuple[FileRecord, ...]] = {}
             try:
                 for segment in segments:
                     name = self._free_name(generation)
-                    renewed[name] = renew_terms(
-                        self._connection,
-                        self.path,
-                        segment,
-                        name,
-                        self._manifest.fields,
-                        analyse,
-                        progress,
-                    )
+                    renewed[name] = make(segment, name)
             except BaseException:
                 for name in renewed:
                     shutil.rmtree(self.path / SEGMENTS_NAME / name, ignore_errors=True)
