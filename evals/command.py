@@ -148,7 +148,8 @@ def run(arguments: argparse.Namespace) -> int:
         found = run_lines(scored_run(last.asked), tag=f"ragjp-{last.condition}")
         _put(arguments.run_out, "".join(found), "--run-out")
     if arguments.html:
-        _put(arguments.html, html_report(report, hard, table_of_stages), "--html")
+        page = html_report(report, hard, table_of_stages, lost=lost, known=known)
+        _put(arguments.html, page, "--html")
     print(f"\n質問ごとの結果: {written}")
     if arguments.write_baseline:
         _put(arguments.write_baseline, gate.to_json(baseline_of(report)), "--write-baseline")

@@ -7,12 +7,14 @@ from math import isfinite
 
 import numpy as np
 
+from evals.answerable import AnswerableReport
 from evals.dataset import Query
 from evals.hardest import HardQuestion
 from evals.html_compared import compared_section
 from evals.html_hardest import hardest_section
 from evals.html_page import Markup, element, joined, page, table
 from evals.html_plots import Point, bars, dots, over_range
+from evals.html_robustness import no_answer_section, perturbed_section
 from evals.html_words import (
     MEASURE_WORDS,
     RANKING_WORDS,
@@ -23,6 +25,7 @@ from evals.html_words import (
 )
 from evals.measures import MEASURES, NDCG, R1, R5, R100
 from evals.never_worse import NeverWorse
+from evals.perturb_report import Loss
 from evals.runner import ConditionResult, EvaluationReport
 from evals.slices import MINIMUM, Slice, lengths, slices_of
 from evals.statistics import intervals
@@ -38,6 +41,9 @@ def html_report(
     report: EvaluationReport,
     hard: Sequence[HardQuestion] = (),
     stages: NeverWorse | None = None,
+    *,
+    lost: Sequence[Loss] = (),
+    known: AnswerableReport | None = None,
 ) -> str:
     """Write the whole page.
 
@@ -51,6 +57,8 @@ def html_report(
         From :func:`evals.hardest.hardest`.
     stages
         From :func:`evals.never_worse.never_worse`.
+    lost, known
+        From :mod:`evals.perturb_report` and :mod:`evals.answerable`, where they were measured.
     """
     queries = [query for query in report.split.queries if query.answerable]
     points: dict[str, dict[str, Point]] = {
@@ -71,6 +79,8 @@ def html_report(
         *compared_section(report.comparisons, stages),
         *_slices(report, queries),
         *_by_length(report, queries),
+        *perturbed_section(lost),
+        *no_answer_section(known),
         *_latency(report),
         *hardest_section(report, hard),
         *_how(report),

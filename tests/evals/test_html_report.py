@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals import answerable
+from evals.answerable import AnswerableReport
 from evals.dataset import Query, Split
 from evals.hardest import hardest
 from evals.html_page import element, page, text
@@ -18,6 +20,7 @@ from evals.html_report import html_report, length_groups
 from evals.latency import Latency
 from evals.measures import MEASURES, mean, reference
 from evals.never_worse import WHOLE, NeverWorse, Row
+from evals.perturb_report import Loss
 from evals.runner import Asked, Comparison, ConditionResult, EvaluationReport
 from evals.statistics import Interval
 
@@ -169,6 +172,25 @@ def test_a_stage_that_costs_something_in_a_group_is_shown() -> None:
     assert "-10.0" in whole.text
     fine = seen(html_report(report_of(), (), NeverWorse(rows[:1])))
     assert "どの段も、前の段を下回っていません" in fine.text
+
+
+def test_other_questions_are_in_the_report_where_they_were_asked() -> None:
+    """Guards against figures that stay in a terminal, and against a loss shown with the sign of a gain."""
+    lost = (
+        Loss("typo", 60, 50, 0.9, 0.86, Interval(0.01, 0.07), 0.01),
+        Loss("width", 60, 10, 0.9, 0.9, Interval(0.0, 0.0), 1.0),
+    )
+    figure = answerable.Interval(0.98, 0.97, 0.99)
+    known = AnswerableReport(
+        60, "document", figure, figure, figure, figure, figure, figure, 0.03,
+        (answerable.Bin(0.0, 0.1, 0, 0.0, 0.0), answerable.Bin(0.9, 1.0, 60, 0.97, 0.99)), {},
+    )  # fmt: skip
+    plain, whole = html_report(report_of()), html_report(report_of(), lost=lost, known=known)
+    for heading in ("聞き方を変えても見つかるか", "答えがないと分かるか"):
+        assert heading in seen(whole).text
+        assert heading not in seen(plain).text
+    assert "-4.0-7.0〜-1.0" in seen(whole).text
+    assert [tag for tag, a in seen(whole).elements if a.get("class") == "bad"] == ["tr", "tr"]
 
 
 def test_a_perfect_or_empty_report_is_still_a_report() -> None:
