@@ -306,7 +306,7 @@ class Engine:
         results: dict[RankingName, Ranking] = {}
         for name in rankings:
             stage_started = time.perf_counter()
-            order, scores, maxsim = order_candidates(
+            order, scores, maxsim, _ = order_candidates(
                 snapshot, found, question, name, self.recipe.rerank, k
             )
             reranked = time.perf_counter()

@@ -49,13 +49,14 @@ class _Searched:
     """What the search did.
 
     order : (M,) places in the candidates, the k best. fused_order : (C,) the same by fused score. maxsim : (C,) float32, NaN where
-    there is none. hits : in the order of ``order``. depth : candidates that each ranking put forward.
+    there is none; late : the same mixed with the pages' MaxSim. hits : in the order of ``order``. depth : candidates that each ranking put forward.
     """
 
     found: Candidates
     order: IntArray
     fused_order: IntArray
     maxsim: FloatArray
+    late: FloatArray
     hits: tuple[Hit, ...]
     depth: int
     timings_ms: Mapping[str, float]
@@ -118,7 +119,7 @@ def _search(searcher: Searcher, asked: ParsedQuery, question: Question, k: int) 
     depth = max(recipe.retrieval.n_candidates, k)
     found = find_candidates(snapshot, question, allowed, recipe.retrieval, depth=depth, keep=keep)
     started = time.perf_counter()
-    order, scores, maxsim = order_candidates(
+    order, scores, maxsim, late = order_candidates(
         snapshot, found, question, "reranked", recipe.rerank, k
     )
     reranked = time.perf_counter()
@@ -132,6 +133,7 @@ def _search(searcher: Searcher, asked: ParsedQuery, question: Question, k: int) 
         np.array([by_id[hit.chunk_id] for hit in hits], np.int64),
         fused_order,
         maxsim,
+        late,
         hits,
         depth,
         {
@@ -145,7 +147,7 @@ def _search(searcher: Searcher, asked: ParsedQuery, question: Question, k: int) 
 def _nothing() -> _Searched:
     rows, scores = np.empty(0, np.int64), np.empty(0, np.float32)
     none = Candidates(rows, {}, scores, scores, scores, {})
-    return _Searched(none, rows, rows, scores, (), 0, {})
+    return _Searched(none, rows, rows, scores, scores, (), 0, {})
 
 
 def _question_read(
@@ -185,7 +187,7 @@ def _hits(
     weight, rerank = searcher.recipe.retrieval.dense_weight, searcher.recipe.rerank
     ranks = ranks_of(found, searched.fused_order, places, searched.depth, snapshot.chunk_ids)
     fused = fused_shares(found, weight, places)
-    final = final_shares(found, searched.maxsim, weight, rerank, places)
+    final = final_shares(found, searched.late, weight, rerank, places)
     nearest = _nearest(snapshot, question, rows, searched.maxsim[places])
     chunks = snapshot.chunks(rows.tolist())
     return tuple(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ragjp.config import Reranking
 from ragjp.index.reader import Snapshot
-from ragjp.rerank.late_interaction import rerank
+from ragjp.rerank.late_interaction import page_keys, rerank
 from ragjp.rerank.mmr_cpu import mmr_order
 from ragjp.retrieval.candidates import Candidates, Question
 from ragjp.retrieval.fusion import fuse, normalise
@@ -27,12 +27,13 @@ def order_candidates(
     name: RankingName,
     settings: Reranking,
     k: int,
-) -> tuple[IntArray, FloatArray, FloatArray]:
+) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
     """Order C candidates as one ranking does.
 
     Returns
     -------
-    Places (M,) in the candidates, best first; their scores (M,) float32; and MaxSim by place (C,) float32, NaN where there is none.
+    Places (M,) in the candidates, best first; their scores (M,) float32; by place (C,) float32 MaxSim, and MaxSim mixed with the page's,
+    NaN where there is none.
     """
     by_name = {
         "bm25": found.bm25,
@@ -45,14 +46,16 @@ def order_candidates(
     if name == "bm25":
         order = order[scores[order] > 0]
     final = scores[order]
-    maxsim = np.full(len(found.rows), np.nan, dtype=np.float32)
+    maxsim, late = np.full((2, len(found.rows)), np.nan, dtype=np.float32)
     if name != "reranked":
-        return order, final, maxsim
+        return order, final, maxsim, late
     store = snapshot.tokens
     if store is not None and len(question.tokens) and settings.maxsim:
         first_stage = fuse(found.bm25, found.dense, settings.dense_weight)[order]
-        reranked = rerank(final, first_stage, found.rows[order], question.tokens, store, settings)
-        maxsim[order] = reranked.maxsim
+        rows = found.rows[order]
+        pages = page_keys(snapshot.places(rows[: settings.depth])) if settings.page_share else None
+        reranked = rerank(final, first_stage, rows, question.tokens, store, settings, pages)
+        maxsim[order], late[order] = reranked.maxsim, reranked.late
         order, final = order[reranked.order], reranked.scores
     if settings.mmr_lambda < 1.0:
         head = order[: settings.depth]
@@ -62,7 +65,7 @@ def order_candidates(
         )
         order = np.concatenate([head[chosen], order[len(head) :]])
         final = np.concatenate([final[chosen], final[len(head) :]])
-    return order, final, maxsim
+    return order, final, maxsim, late
 
 
 def hits_of(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -273,19 +274,21 @@ class Snapshot:
 
     def chunks(self, rows: Sequence[int]) -> list[Chunk]:
         """Load the chunks of some rows, in the order given. The caller has applied the view to the rows."""
+        columns = f"SELECT chunk_no, {CHUNK_COLUMNS} FROM {CHUNK_TABLES}"
+        return [chunk_of_row(row[1:]) for row in self._looked_up(columns, rows)]
+
+    def _looked_up(self, columns: str, rows: Sequence[int]) -> list[tuple[Any, ...]]:
+        """What the catalog says of the chunks of some rows, in the order given; ``columns`` begin with ``chunk_no``."""
         numbers = [int(self.row_chunks[row]) for row in rows]
-        loaded: dict[int, Chunk] = {}
+        found: dict[int, tuple[Any, ...]] = {}
         with self._reading() as connection:
             for start in range(0, len(numbers), _SQL_SLICE):
                 part = numbers[start : start + _SQL_SLICE]
                 marks = ",".join("?" * len(part))
-                for row in connection.execute(
-                    f"SELECT chunk_no, {CHUNK_COLUMNS} FROM {CHUNK_TABLES} WHERE chunk_no IN ({marks})",
-                    part,
-                ):
-                    loaded[row[0]] = chunk_of_row(row[1:])
+                for row in connection.execute(f"{columns} WHERE chunk_no IN ({marks})", part):
+                    found[row[0]] = row
         try:
-            return [loaded[number] for number in numbers]
+            return [found[number] for number in numbers]
         except KeyError as error:
             raise self._chunk_missing(error) from error
 
@@ -297,28 +300,18 @@ class Snapshot:
 
     def chunk_ids(self, rows: Sequence[int]) -> list[str]:
         """The public names of the chunks of some rows, in the order given: what ties are ordered by."""
-        numbers = [int(self.row_chunks[row]) for row in rows]
-        names: dict[int, str] = {}
-        with self._reading() as connection:
-            for start in range(0, len(numbers), _SQL_SLICE):
-                part = numbers[start : start + _SQL_SLICE]
-                marks = ",".join("?" * len(part))
-                for number, doc_id, page, first, last in connection.execute(
-                    "SELECT chunk_no, doc_id, page, start, end FROM chunk JOIN document USING (doc_no) "
-                    f"WHERE chunk_no IN ({marks})",
-                    part,
-                ):
-                    names[number] = Chunk(doc_id, page, first, last, "").chunk_id
-        try:
-            return [names[number] for number in numbers]
-        except KeyError as error:
-            raise self._chunk_missing(error) from error
+        columns = (
+            "SELECT chunk_no, doc_id, page, start, end FROM chunk JOIN document USING (doc_no)"
+        )
+        return [
+            Chunk(doc_id, page, first, last, "").chunk_id
+            for _, doc_id, page, first, last in self._looked_up(columns, rows)
+        ]
 
-    def document_names(self) -> dict[int, tuple[str, str]]:
-        """The id and the title of each document by its number. The caller applies the view."""
-        with self._reading() as connection:
-            found = connection.execute("SELECT doc_no, doc_id, title FROM document")
-            return {doc_no: (doc_id, title) for doc_no, doc_id, title in found}
+    def places(self, rows: IntArray) -> IntArray:
+        """Where the chunks of some rows stand: document number, page, first character, (R, 3) int64."""
+        found = self._looked_up("SELECT chunk_no, doc_no, page, start FROM chunk", rows.tolist())
+        return np.array([row[1:] for row in found], np.int64).reshape(-1, 3)
 
     def page_text(self, doc_id: str, page: int, view: View) -> str:
         """The text of one page, for those who may see it.
