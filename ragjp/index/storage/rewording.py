@@ -109,7 +109,8 @@ def may_hold(postings: Postings, words: WordList) -> NDArray[np.int64]:
         for form in word.forms():
             lists = [_rows_of(postings, term) for term in _certain(form)]
             parts.append(reduce(_both, sorted(lists, key=len)) if lists else every)
-    return np.flatnonzero(np.bincount(np.concatenate(parts), minlength=len(every)))
+    held = np.bincount(np.concatenate(parts), minlength=len(every)) > 0
+    return every[held]
 
 
 def _certain(form: str) -> list[str]:
