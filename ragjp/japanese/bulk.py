@@ -25,6 +25,7 @@ from ragjp.japanese.columns import TermColumn
 from ragjp.japanese.library import Model
 from ragjp.japanese.morphemes import LONGEST_CHARS
 from ragjp.japanese.terms import (
+    COMPANY,
     KERNELS,
     MOST_ENTRIES,
     Analyzer,
@@ -35,7 +36,7 @@ from ragjp.japanese.vocabulary import BigramVocabulary, LemmaVocabulary
 
 #: Characters of a slice: its arrays stay in the cache, and several threads end together.
 _SLICE_CHARS = 100_000
-_PROBE = "旅費ﾃﾞｰﾀﾍﾞｰｽ、髙島屋の令和5年4月1日 3.14 %で Wikipedia ゴゴゴパパ。1,234円"
+_PROBE = "旅費ﾃﾞｰﾀﾍﾞｰｽ、髙島屋の令和5年4月1日 3.14 %で Wikipedia ゴゴゴパパ。1,234円、(株)斎藤"
 
 _Numbered = tuple[NDArray[np.int32], NDArray[np.int64]]
 
@@ -87,7 +88,7 @@ class BulkAnalyzer:
         return lemma, bigrams.column([other for _, other in found])
 
     def fold(self, texts: Sequence[str]) -> Folding:
-        """Fold the texts and take the commas out of their numbers."""
+        """Do the work of ``searched_text``."""
         one, classes, _ = tables()
         codes, ends = _codes(texts)
         out = np.empty_like(codes)
@@ -101,6 +102,8 @@ class BulkAnalyzer:
         for end in out_ends.tolist():
             folded.append(whole[start:end])
             start = end
+        for match in COMPANY.finditer(whole):
+            slow[np.searchsorted(out_ends, match.start(), side="right")] = True
         if not slow.any():
             return Folding(folded, whole, codes, out_ends)
         for row in np.flatnonzero(slow).tolist():

@@ -10,6 +10,9 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
+from ragjp.japanese.characters import KANJI, KATAKANA
+from ragjp.japanese.units import UNITS
+
 _KANJI_DIGITS = {digit: value for value, digit in enumerate("〇一二三四五六七八九")}
 _SMALL = {"十": 10, "百": 100, "千": 1000}
 _LARGE = {"万": 10**4, "億": 10**8, "兆": 10**12}
@@ -20,21 +23,49 @@ _LONGEST_CHARS = 24
 
 #: One class after another, never one repetition inside another: a long run of digits stays linear.
 _NUMBER = f"[0-9{_KANJI}][0-9.,{_KANJI}万億兆]*"
-_UNITS = {
-    "円": "円",
-    "%": "%",
-    "パーセント": "%",
-    **dict.fromkeys(("か月", "ヶ月", "ヵ月", "カ月", "ケ月", "箇月", "ヶ月間", "か月間"), "か月"),
-    **{unit: unit for unit in "条章節項号款編回期版件人名社個台株点枚冊本歳級等倍割票株室階"},
-    **{unit: unit for unit in ("週間", "時間", "営業日", "日", "年", "時", "分", "秒", "ページ")},
-    **{unit: unit for unit in ("km", "kg", "mm", "cm", "m2", "ドル", "ユーロ", "ポイント")},
-}
-_UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
+
+
+def _alternatives(units: list[str], guard: str) -> str:
+    """Write the units, longest first, none of them inside of a longer word."""
+    ordered = sorted(units, key=len, reverse=True)
+    return f"(?:{'|'.join(map(re.escape, ordered))}){guard}" if ordered else ""
+
+
+_UNIT = "|".join(
+    [
+        _alternatives([u for u in UNITS if u[-1].isascii() and u[-1] != "%"], "(?![a-z0-9])"),
+        _alternatives([u for u in UNITS if "ァ" <= u[-1] <= "ー"], f"(?![{KATAKANA}])"),
+        _alternatives([u for u in UNITS if u[-1] == "%" or u[-1] > "ー"], ""),
+    ]
+)
 _AMOUNT = re.compile(
     # The class comes first and what may not stand before it second: so ``re`` finds it fast.
-    rf"([0-9{_KANJI}](?<![0-9.,{_KANJI}万億兆].)[0-9.,{_KANJI}万億兆]*) ?({_UNIT})(?:の({_NUMBER})(?![0-9]|{_UNIT}))?"
+    rf"([0-9{_KANJI}](?<![0-9.,{_KANJI}万億兆].)[0-9.,{_KANJI}万億兆]*) ?({_UNIT})"
+    rf"((?:[のノ]{_NUMBER}(?![0-9]|{_UNIT}))*)"
 )
 _TOKEN = re.compile(r"[0-9]+(?:\.[0-9]+)?|.")
+_BRANCH = re.compile("[のノ]")
+
+#: 三割五分 is 35 %; 割 by itself is ten of them.
+_WARI = re.compile(
+    rf"([0-9.{_KANJI}]{{1,24}})割(?:([0-9一二三四五六七八九])分(?![の以間前後]))?(?:([0-9一二三四五六七八九])厘)?"
+)
+#: 三・五%: a point between kanji digits, where the unit leaves no doubt (二・三人 is two or three).
+_KANJI_POINT = re.compile(
+    "([〇一二三四五六七八九]{1,9})・([〇一二三四五六七八九]{1,9})(?=%|パーセント|倍|ポイント)"
+)
+_POSITIONAL = str.maketrans("〇一二三四五六七八九", "0123456789")
+#: The forms that cannot be altered (大字), in sums of money only: 持参人 has no number in it.
+_FORMAL = re.compile(
+    "[壱壹弐貳参參拾百千万億〇一二三四五六七八九]*[壱弐参拾][壱弐参拾百千万億〇一二三四五六七八九]*円"
+)
+_PLAIN_DIGITS = str.maketrans("壱弐参拾", "一二三十")
+_YEN = re.compile(r"¥ ?([0-9][0-9.,万億]*)(?!円)")
+#: 別表第一, 様式第3号, 図2: a number of a thing, not an amount.
+_NUMBERED = re.compile(
+    rf"((?<![{KANJI}])[図表]|別表|別紙|別添|別図|別記|様式|資料|附表|付表)第? ?([0-9{_KANJI}]{{1,4}})(?![0-9{_KANJI}万億.])"
+    rf"(?!(?!号)(?:{_UNIT}))"
+)
 
 
 def number_value(text: str) -> Decimal:
@@ -68,29 +99,60 @@ def number_value(text: str) -> Decimal:
 
 
 def number_forms(folded: str) -> list[str]:
-    """Return the normal form of every number with a known unit, in order.
+    """Return the normal form of every number with a known unit, in order; then the numbered things.
 
-    >>> number_forms("第二十三条の二により三百万円")
-    ['#23条の2', '#3000000円']
+    >>> number_forms("第二十三条の二により三百万円、別表第一の三割五分")
+    ['#23条の2', '#3000000円', '#35%', '#別表1']
     """
-    forms: list[str] = []
-    for number, unit, branch in _AMOUNT.findall(folded):
-        if len(number) + len(branch) <= _LONGEST_CHARS and (form := _form(number, unit, branch)):
-            forms.append(form)
+    text = _plainly(folded)
+    forms = [
+        form
+        for number, unit, branches in _AMOUNT.findall(text)
+        if len(number) + len(branches) <= _LONGEST_CHARS and (form := _form(number, unit, branches))
+    ]
+    for thing, number in _NUMBERED.findall(text):
+        forms.append(f"#{thing}{_plain(number)}")
     return forms
 
 
-@lru_cache(maxsize=8192)
-def _form(number: str, unit: str, branch: str) -> str:
-    """Write a number, its unit and what follows の in one way; "" when it is no number after all."""
+def _plainly(text: str) -> str:
+    """Write what is written in a way of its own (割, ¥, 大字, a point between kanji) as other numbers are."""
+    if "割" in text:
+        text = _WARI.sub(_percent, text)
+    if "・" in text:
+        text = _KANJI_POINT.sub(lambda m: f"{m[1]}.{m[2]}".translate(_POSITIONAL), text)
+    if "円" in text:
+        text = _FORMAL.sub(lambda m: m[0].translate(_PLAIN_DIGITS), text)
+    if "¥" in text:
+        text = _YEN.sub(r" \1円 ", text)
+    return text
+
+
+def _percent(match: re.Match[str]) -> str:
     try:
-        tail = f"の{_plain(branch)}" if branch else ""
-        return f"#{_plain(number)}{_UNITS[unit]}{tail}"
+        tens, ones, tenths = (number_value(part or "") for part in match.groups())
+    except ValueError:
+        return match[0]
+    return f" {_decimal(10 * tens + ones + tenths / 10)}%"
+
+
+@lru_cache(maxsize=8192)
+def _form(number: str, unit: str, branches: str) -> str:
+    """Write a number, its unit and what follows の in one way; "" when it is no number after all."""
+    if unit == "度" and not number[0].isdigit():
+        return ""  # 一度, 三度: how often, not how warm
+    try:
+        tail = "".join(f"の{_plain(part)}" for part in _BRANCH.split(branches)[1:])
+        return f"#{_plain(number)}{UNITS[unit]}{tail}"
     except ValueError:
         return ""
 
 
 def _plain(number: str) -> str:
+    return _decimal(number_value(number))
+
+
+def _decimal(value: Decimal) -> str:
     """Write a number without exponent and without trailing zeros behind the point."""
-    text = f"{number_value(number):f}"
+    text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -4,6 +4,10 @@
 the hidden normal forms of dates (``@2023-04-01``) and numbers (``#3000000円``); ``bigram`` finds what
 the dictionary splits wrong or does not know; ``title`` has the lemmas of a passage's title and
 headings alone.
+
+A word's term is its lemma, so that its spellings are one. Names keep their characters (the lemma of
+a name is its reading), but for shapes of one character that only names have (斎藤/斉藤); the bigrams
+keep even those, and put the very spelling first.
 """
 
 from __future__ import annotations
@@ -21,10 +25,11 @@ from ragjp import compiled
 from ragjp.errors import IndexMismatch
 from ragjp.japanese.characters import HIRAGANA, KANJI, KATAKANA
 from ragjp.japanese.columns import TermColumn, column_of
-from ragjp.japanese.dates import take_dates
+from ragjp.japanese.hidden import emphasised
+from ragjp.japanese.hidden import hidden_forms as hidden_forms
 from ragjp.japanese.morphemes import Tagger, Word
 from ragjp.japanese.normalize import FOLDING_VERSION, fold
-from ragjp.japanese.numbers import number_forms
+from ragjp.japanese.variants import COMPANIES, NAME_SHAPES
 from ragjp.japanese.words import WordList
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("lemma", "bigram", "title")
 #: Part of every index. Change it whenever any text gets other terms.
-TERMS_VERSION = "4"
+TERMS_VERSION = "5"
 
 #: Parts of speech that are no terms of their own.
 _GRAMMAR = ("助詞", "助動詞", "空白")
@@ -44,6 +49,15 @@ _RUN = re.compile(rf"({_JAPANESE_RUN})|[^\W_{KANJI}{HIRAGANA}{KATAKANA}]+")
 #: A comma inside a number (3,000,000), and a number with points (3.5, 1.8.0, 192.168.0.1).
 _GROUP_COMMA = re.compile(r",(?<=[0-9],)(?=[0-9]{3}(?![0-9]))")
 _POINTED = re.compile(r"[0-9](?<![0-9.].)[0-9]*(?:\.[0-9]+)+(?![0-9])")
+
+#: (株), （有）: the kind of a company or a foundation in front of its name; (株) behind it, too.
+COMPANY = re.compile(rf"\((?:株\)|(?:{'|'.join(COMPANIES)})\)(?= ?[^\W0-9]))")
+_WHOLE_KATAKANA = re.compile(f"[{KATAKANA}]+")
+#: What a katakana word that the dictionary does not know loses at its end (JIS Z 8301:2008 left it out).
+_LONG_VOWEL = "ー"
+_SHORTEST_WITHOUT = 3
+_V_SOUNDS = {"ヴァ": "バ", "ヴィ": "ビ", "ヴェ": "ベ", "ヴォ": "ボ", "ヴュ": "ビュ", "ヴ": "ブ"}
+_V_SOUND = re.compile("ヴ[ァィェォュ]?")
 
 #: A longer chain of digits and points is no number.
 _LONGEST_NUMBER = 40
@@ -137,6 +151,15 @@ class Analyzer:
         """
         folded = searched_text(text)
         return {"lemma": self.lemmas_of_folded(folded), "bigram": bigrams(folded)}
+
+    def question_terms(self, text: str) -> dict[str, list[str]]:
+        """Return the terms of a question: as :meth:`terms`, the exact form of each date and number several times.
+
+        R5.4.1 shares no word with 2023年4月1日, which shares nearly all of its words with 2023年4月2日: the one term
+        that is right must count more than the many that are nearly right.
+        """
+        terms = self.terms(text)
+        return {**terms, "lemma": emphasised(terms["lemma"])}
 
     def lemmas(self, text: str) -> list[str]:
         """Return the terms of a text's ``lemma`` field alone.
@@ -245,14 +268,17 @@ def passage(context: str, body: str) -> str:
 
 
 def searched_text(text: str) -> str:
-    """Fold a text and take the commas out of its numbers."""
-    return _GROUP_COMMA.sub("", fold(text))
+    """Fold a text, take the commas out of its numbers, and write the kinds of companies out.
+
+    >>> searched_text("㈱ＡＢＣ、3,000円")
+    '株式会社abc、3000円'
+    """
+    plain = _GROUP_COMMA.sub("", fold(text))
+    return COMPANY.sub(_company, plain) if "(" in plain else plain
 
 
-def hidden_forms(folded: str) -> list[str]:
-    """Return the normal forms of the dates of a text, then those of its other numbers."""
-    dates, rest = take_dates(folded)
-    return dates + number_forms(rest)
+def _company(match: re.Match[str]) -> str:
+    return COMPANIES[match[0][1:-1]]
 
 
 def number_spans(folded: str) -> list[tuple[int, int]]:
@@ -264,13 +290,30 @@ def number_spans(folded: str) -> list[tuple[int, int]]:
 def lemma_term(word: Word) -> str:
     """Return a word's term in the ``lemma`` field, or "" when it has none (particles, auxiliaries, signs).
 
-    The lemma of a proper noun is its reading, which would make 橋本 and 端本 one: its surface is taken.
+    The lemma of a proper noun is its reading, which would make 橋本 and 端本 one: its surface is taken,
+    in plain shapes. A name in katakana has no other way to be written: its lemma is taken.
     """
     if word.pos.startswith(_GRAMMAR) or not any(map(str.isalnum, word.surface)):
         return ""
-    if not word.known or word.pos.startswith(_PROPER_NOUN):
-        return word.surface
-    return fold(word.lemma)
+    if word.surface.strip(_LONG_VOWEL) == "":
+        return ""  # what is left of トランスデューサー when the dictionary knows no such word
+    if not word.known:
+        return _unknown_term(word.surface)
+    if not word.pos.startswith(_PROPER_NOUN):
+        return fold(word.lemma)
+    if _WHOLE_KATAKANA.fullmatch(word.surface):
+        return fold(word.lemma)
+    return word.surface.translate(NAME_SHAPES)
+
+
+def _unknown_term(surface: str) -> str:
+    """Leave the long vowel at the end out, and write ヴ as the dictionary does, where a word is katakana only."""
+    if _WHOLE_KATAKANA.fullmatch(surface) is None:
+        return surface
+    plain = surface.rstrip(_LONG_VOWEL)
+    if len(plain) < _SHORTEST_WITHOUT:
+        plain = surface
+    return _V_SOUND.sub(lambda m: _V_SOUNDS[m[0]], plain)
 
 
 def bigrams(folded: str) -> list[str]:

@@ -4,6 +4,7 @@ Every table maps one character to one character and is read by ``normalize``. Ol
 follow the list of jōyō kanji (2010) and the forms found in names of people and places. Kept apart
 on purpose, being different characters and not two shapes of one: 斎 and 斉; 竜 and 龍 (龍 is the
 usual form in names, and the dictionary knows it). 弁 is the new form of three old characters.
+The terms of names make one of these, too (``NAME_SHAPES``); the folded text does not.
 """
 
 from __future__ import annotations
@@ -66,4 +67,29 @@ VARIANTS: dict[str, str] = {
     **DASHES,
     **WAVES,
     **MARKS,
+}
+
+#: Characters that stand for one another in names of people and places, and small ヶ. For terms of proper nouns only.
+NAME_SHAPES = str.maketrans(_pairs("斎斉 龍竜 籠篭 苅刈 躰体 祇祗 蘆芦 莵菟 ヶケ ヵカ"))
+#: Kinds of companies and foundations as they stand in brackets before the name, and written out.
+COMPANIES = {
+    "株": "株式会社",
+    "有": "有限会社",
+    "資": "合資会社",
+    "名": "合名会社",
+    "同": "合同会社",
+    "社": "社団法人",
+    "財": "財団法人",
+    "一社": "一般社団法人",
+    "一財": "一般財団法人",
+    "公社": "公益社団法人",
+    "公財": "公益財団法人",
+    "独": "独立行政法人",
+    "地独": "地方独立行政法人",
+    "国研": "国立研究開発法人",
+    "特非": "特定非営利活動法人",
+    "学": "学校法人",
+    "医": "医療法人",
+    "福": "社会福祉法人",
+    "宗": "宗教法人",
 }

@@ -29,6 +29,17 @@ def lemmas(text: str) -> list[str]:
         ("３，０００，０００円", "3000000円"),
         ("バイオリン", "ヴァイオリン"),
         ("打合せ", "打ち合わせ"),
+        ("㈱青葉", "株式会社青葉"),
+        ("（株）青葉", "株式会社 青葉"),
+        ("北斗(株)", "北斗株式会社"),
+        ("㈲北斗", "有限会社北斗"),
+        ("（公財）白樺文庫", "公益財団法人白樺文庫"),
+        ("斎藤", "齊藤"),
+        ("龍崎", "竜崎"),
+        ("関ヶ原", "関ケ原"),
+        ("ヴェネツィア", "ベネチア"),
+        ("トランスデューサ", "トランスデューサー"),
+        ("ズヴォルキン", "ズボルキン"),
     ],
 )
 def test_spellings_of_one_word_have_one_lemma(one: str, other: str) -> None:
@@ -39,6 +50,28 @@ def test_names_with_one_reading_stay_apart() -> None:
     """UniDic's lemma of a proper noun is its reading: 橋本 and 端本 would be one."""
     assert lemmas("橋本") == ["橋本"]
     assert lemmas("東京") == ["東京"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("斉藤", "佐藤"), ("伊藤", "伊東"), ("ビル", "ビール"), ("スー", "ス"), ("書斎", "書斉")],
+)
+def test_other_words_keep_other_terms(one: str, other: str) -> None:
+    assert lemmas(one) != lemmas(other)
+
+
+def test_brackets_that_name_no_company_stay() -> None:
+    assert lemmas("駐車場(有)") == ["駐車", "場", "有"]
+    assert lemmas("(同)、(名)2") == ["同", "名", "2"]
+
+
+def test_words_with_hyphens_are_found_without_them() -> None:
+    """Wi-Fi is two words for the dictionary, WiFi one."""
+    assert "wifi" in lemmas("Wi‐Fi")
+    assert "covid19" in lemmas("COVID-19")
+    assert "0312345678" in lemmas("03ー1234ー5678")
+    assert lemmas("12-34") == ["12", "34"]
+    assert lemmas("A-1.2") == ["a", "1.2"]
 
 
 def test_grammar_and_signs_are_no_terms() -> None:
