@@ -203,6 +203,7 @@ class Confidence:
     """How sure it is that the passages found answer the question, and what acting on that costs.
 
     probability : that they do, if as many questions have an answer as have none. threshold : below it the answer is ``no_answer``.
+    floor : what takes its place where sentences are cut from the passages by rules, which refuse by themselves.
     kept, refused : shares of the questions with and without an answer for which that is right, as measured where the model was
     fitted. basis : ``index`` when the scale is that of this index, ``shipped`` when it is that of the fitting data. signals : what the
     probability is made of, for the passage that speaks most for an answer.
@@ -210,6 +211,7 @@ class Confidence:
 
     probability: float
     threshold: float
+    floor: float
     kept: float
     refused: float
     basis: Literal["index", "shipped"]

@@ -72,11 +72,6 @@ class Journey:
     #: Whether the LLM failed and the answer is cut from the passages instead.
     failed: bool = False
 
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether the passages found are known well enough not to hold an answer."""
-        return self.confidence is not None and not self.confidence.is_enough
-
 
 class Answerer:
     """Answers questions over one searcher. Safe to use from many threads.
@@ -203,7 +198,7 @@ class Answerer:
 
     def compose(self, journey: Journey) -> Journey:
         """Put the passages into a prompt; none when there is no server to send it to, or nothing worth sending."""
-        if self._llm is None or not journey.ranking.hits or journey.is_hopeless:
+        if self._llm is None or not journey.ranking.hits or self._refuses(journey):
             return journey
         if self._settings.style == "completion":
             prompt = self._completion(journey.question, journey.ranking, journey.view)
@@ -257,7 +252,7 @@ class Answerer:
         """Answer with sentences cut from the passages, or say that there is none."""
         found = (
             None
-            if journey.is_hopeless
+            if self._refuses(journey)
             else extract_answer(
                 journey.question,
                 journey.ranking,
@@ -279,6 +274,18 @@ class Answerer:
             written_by=EXTRACTIVE,
             confidence=journey.confidence,
         )
+
+    def _refuses(self, journey: Journey) -> bool:
+        """Whether the passages are too unlikely to hold an answer.
+
+        A chat model answers whatever it is shown, so there the threshold decides. The rules of the extractive answer, which also
+        choose what a base model is shown, refuse by themselves: they are overruled only below the floor.
+        """
+        confidence = journey.confidence
+        if confidence is None:
+            return False
+        by_rules = self._llm is None or journey.failed or self._settings.style == "completion"
+        return confidence.probability < (confidence.floor if by_rules else confidence.threshold)
 
     def _written(self, journey: Journey, pieces: list[str]) -> Journey:
         journey.clock.lap("llm")

@@ -124,6 +124,7 @@ def confidence_values(confidence: Confidence) -> dict[str, Any]:
     return {
         "probability": round(confidence.probability, 4),
         "threshold": round(confidence.threshold, 4),
+        "floor": round(confidence.floor, 4),
         "answerable_refused": round(1 - confidence.kept, 4),
         "unanswerable_answered": round(1 - confidence.refused, 4),
         "basis": confidence.basis,

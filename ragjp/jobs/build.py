@@ -13,7 +13,7 @@ from pathlib import Path
 from ragjp.config import Japanese, Recipe
 from ragjp.documents import DocumentReader
 from ragjp.encoders import load_encoder
-from ragjp.errors import DocumentError
+from ragjp.errors import DocumentError, RagjpError
 from ragjp.index.reader import Snapshot
 from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
 from ragjp.japanese.chunks import chunk_document
@@ -208,7 +208,12 @@ def own_words(japanese: Japanese, analyzer: Analyzer) -> Analyzer:
 
 def _measure_scale(into: Path, analyzer: Analyzer, model: Encoder, recipe: Recipe) -> None:
     """Learn how sure a search of this index can be; without it confidence is told on the scale of the fitting data."""
-    snapshot = Snapshot(into)
+    try:
+        snapshot = Snapshot(into)
+    except (
+        RagjpError
+    ):  # the documents are committed; whoever opens the index is told what is wrong with it
+        return
     try:
         ensure_background(snapshot, analyzer=analyzer, encoder=model, settings=recipe.retrieval)
     finally:

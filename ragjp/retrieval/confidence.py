@@ -58,6 +58,9 @@ DEPTH: Final = 60
 #: With fewer visible passages there is no background, and nothing is said.
 LEAST_PASSAGES: Final = 30
 
+#: Share of the answerable questions that may be given up which the floor gives up.
+FLOOR_SHARE: Final = 0.1
+
 _SHARPNESS = 10.0
 _ASKING_SHARE = 0.3
 #: Lemmas of UniDic that ask, or fill a question: whether a passage has them tells little.
@@ -269,6 +272,7 @@ class Model:
         return Confidence(
             sigmoid(logit),
             sigmoid(threshold),
+            sigmoid(self.threshold(1 - (1 - keep) * FLOOR_SHARE)),
             keep,
             self.refused(threshold),
             "shipped" if own is None or self.reference is None else "index",
