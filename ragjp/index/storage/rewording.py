@@ -136,7 +136,8 @@ def _both(few: NDArray[np.int64], many: NDArray[np.int64]) -> NDArray[np.int64]:
     if not len(many):
         return many
     places = np.minimum(np.searchsorted(many, few), len(many) - 1)
-    return few[many[places] == few]
+    shared: NDArray[np.int64] = few[many[places] == few]
+    return shared
 
 
 def _current(
