@@ -313,6 +313,12 @@ class Snapshot:
         found = self._looked_up("SELECT chunk_no, doc_no, page, start FROM chunk", rows.tolist())
         return np.array([row[1:] for row in found], np.int64).reshape(-1, 3)
 
+    def document_names(self) -> dict[int, tuple[str, str]]:
+        """The id and the title of each document by its number. The caller applies the view."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT doc_no, doc_id, title FROM document")
+            return {doc_no: (doc_id, title) for doc_no, doc_id, title in found}
+
     def page_text(self, doc_id: str, page: int, view: View) -> str:
         """The text of one page, for those who may see it.
 
