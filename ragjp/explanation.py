@@ -156,9 +156,10 @@ def _question_read(
     """Say how the question was read, and where its terms came from."""
     text = locate(searcher.analyzer, asked.text)
     searched = set(question.terms.get("lemma", ()))
-    own = {found.term for found in text.lemmas}
+    words = {found.term for found in text.lemmas}
     origins: dict[str, Origin] = {found.term: "form" for found in text.hidden}
-    origins |= dict.fromkeys(own, "word")
+    origins |= {found.term: "dictionary" for found in text.own}
+    origins |= dict.fromkeys(words, "word")
     spelled = _spelled(searcher.encoder, asked.text, query=True, n_tokens=len(question.tokens))
     read = QuestionExplained(
         asked.query,
@@ -167,7 +168,8 @@ def _question_read(
         tuple(folded_parts(asked.text)),
         text.words,
         text.hidden,
-        tuple(sorted(own - searched)),
+        text.own,
+        tuple(sorted(words - searched)),
         asked.phrases,
         asked.excluded,
         asked.titles,

@@ -40,6 +40,7 @@ def draw_question(session: Session, ranking: ragjp.Ranking) -> None:
         _draw_lines(text.FOLDED, (f"{part.source} → {part.folded}" for part in read.changes))
         forms = (f"{read.text[slice(*form.span)]} → {form.term}" for form in read.hidden)
         _draw_lines(text.FORMS, forms)
+        _draw_lines(text.OWN_WORDS, (word.term.removeprefix("=") for word in read.own))
         missing = (
             term.term for term in explained.terms if term.field == "lemma" and not term.known
         )

@@ -28,7 +28,13 @@ SHARES = {
     "maxsim": "読み比べ",
     "baseline": "共通の差し引き",
 }
-ORIGINS = {"word": "質問", "form": "日付・数値", "synonym": "同義語", "added": "追加"}
+ORIGINS = {
+    "word": "質問",
+    "dictionary": "社内の辞書",
+    "form": "日付・数値",
+    "synonym": "同義語",
+    "added": "追加",
+}
 FATES = {
     "term": "探した",
     "particle": "使わない（助詞）",
@@ -95,6 +101,10 @@ def _question_values(read: QuestionExplained) -> dict[str, Any]:
         "forms": [
             {"form": form.term, "source": read.text[slice(*form.span)], **_span(form.span)}
             for form in read.hidden
+        ],
+        "own": [
+            {"term": word.term, "source": read.text[slice(*word.span)], **_span(word.span)}
+            for word in read.own
         ],
         "unused": list(read.unused),
         "operators": {
@@ -164,6 +174,9 @@ def _question_lines(read: QuestionExplained, columns: int) -> Iterator[str]:
         fate = "使わない（除外語）" if word.term in unused and word.term else FATES[word.fate]
         rows.append((word.surface, word.term or word.lemma, word.pos, fate))
     yield from table([tuple(map(_shown, row)) for row in rows], total=columns, indent="  ")
+    if read.own:
+        own = "、".join(f"「{_shown(read.text[slice(*word.span)])}」" for word in read.own)
+        yield f"社内の辞書にある言葉 [dictionary]: {own}"
     if read.hidden:
         yield "日付・数値の別の形 [hidden forms]:"
         forms = [

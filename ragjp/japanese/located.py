@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ragjp.japanese.normalize import Folded, normalize
+from ragjp.japanese.spelling import occurrences
 from ragjp.japanese.terms import (
     Analyzer,
     bigrams,
@@ -67,7 +68,8 @@ class LocatedText:
     """A text taken apart.
 
     lemmas and bigrams hold the terms of the two fields; hidden the normal forms of dates and numbers, which are terms of the
-    ``lemma`` field too. A form that stands nowhere by itself has the span of the whole text.
+    ``lemma`` field too, and so are own, the words of the company's dictionary. A form that stands nowhere by itself has the span of
+    the whole text.
     """
 
     source: str
@@ -76,10 +78,11 @@ class LocatedText:
     lemmas: tuple[LocatedTerm, ...]
     bigrams: tuple[LocatedTerm, ...]
     hidden: tuple[LocatedTerm, ...]
+    own: tuple[LocatedTerm, ...] = ()
 
     def spans(self, field: str, term: str) -> list[Span]:
         """Return where a term of a field stands, in the order of the text."""
-        terms = self.bigrams if field == "bigram" else (*self.lemmas, *self.hidden)
+        terms = self.bigrams if field == "bigram" else (*self.lemmas, *self.hidden, *self.own)
         return sorted({found.span for found in terms if found.term == term})
 
 
@@ -127,6 +130,7 @@ def locate(analyzer: Analyzer, source: str) -> LocatedText:
         tuple(_lemmas(words, numbers, way)),
         tuple(_bigrams(way)),
         tuple(_hidden(way)),
+        tuple(_own(analyzer, way)),
     )
 
 
@@ -217,6 +221,16 @@ def _hidden(way: _Map) -> Iterator[LocatedTerm]:
             yield LocatedTerm(form, way.span(start, end))
         if not found and text:
             yield LocatedTerm(form, way.span(0, len(text)))
+
+
+def _own(analyzer: Analyzer, way: _Map) -> Iterator[LocatedTerm]:
+    """Find the words of the company's dictionary, as they are spelled or read."""
+    found = set(analyzer.word_list.terms(way.searched))
+    for word in sorted(analyzer.word_list.words):
+        if word.term in found:
+            for form in word.forms():
+                for start in occurrences(form, way.searched):
+                    yield LocatedTerm(word.term, way.span(start, start + len(form)))
 
 
 def _where(text: str, form: str, whole: list[str]) -> Iterator[tuple[int, int]]:

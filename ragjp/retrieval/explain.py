@@ -13,8 +13,9 @@ from typing import Literal
 from ragjp.japanese.located import FoldedPart, LocatedTerm, LocatedWord
 from ragjp.types import Hit, Span
 
-#: Where a term of the question came from: its own words, a normal form of its dates and numbers, or a list of synonyms.
-Origin = Literal["word", "form", "synonym", "added"]
+#: Where a term of the question came from: its own words, the company's dictionary, a normal form of its dates and numbers, or a list
+#: of synonyms.
+Origin = Literal["word", "dictionary", "form", "synonym", "added"]
 #: What a share of a score is of. ``baseline``: what is taken off every candidate so that the weakest reranked one stands at 0.
 ShareName = Literal["bm25", "dense", "maxsim", "baseline"]
 
@@ -24,8 +25,8 @@ class QuestionExplained:
     """A question as it was read.
 
     query : as it was typed. text : what was analysed and embedded, without operators; spans count in it. searched : folded.
-    unused : words (their terms) that the dictionary knows and the search left out. tokens : pieces that the encoder read, each with
-    the length of its vector; empty where there is no late interaction.
+    hidden : normal forms of dates and numbers. own : words of the company's dictionary. unused : terms of words that the search left
+    out. tokens : pieces that the encoder read; empty where there is no late interaction.
     """
 
     query: str
@@ -34,6 +35,7 @@ class QuestionExplained:
     changes: tuple[FoldedPart, ...]
     words: tuple[LocatedWord, ...]
     hidden: tuple[LocatedTerm, ...]
+    own: tuple[LocatedTerm, ...]
     unused: tuple[str, ...]
     phrases: tuple[str, ...]
     excluded: tuple[str, ...]

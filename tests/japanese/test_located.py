@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ragjp.japanese.located import folded_parts, locate
 from ragjp.japanese.normalize import fold
 from ragjp.japanese.terms import Analyzer
+from ragjp.japanese.words import Word, WordList
 
 PIECES = (
     *("ＪＲ東日本㈱", "平成31年度", "令和5年4月1日", "R5.4.1", "第二十三条の二", "三百万円"),
@@ -21,7 +22,8 @@ texts = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
 
 @pytest.fixture(scope="module")
 def analyzer() -> Analyzer:
-    return Analyzer()
+    words = WordList(frozenset({Word("経費の精算"), Word("平成31", "ｻｰﾊﾞ"), Word("野家", "ノイエ")}))
+    return Analyzer(words=words)
 
 
 @settings(max_examples=150, deadline=None)
@@ -29,7 +31,8 @@ def analyzer() -> Analyzer:
 def test_the_terms_are_the_analyzers(analyzer: Analyzer, text: str) -> None:
     """An explanation that names other terms than those that were searched."""
     found, terms = locate(analyzer, text), analyzer.terms(text)
-    assert sorted(one.term for one in (*found.lemmas, *found.hidden)) == sorted(terms["lemma"])
+    lemmas = [one.term for one in (*found.lemmas, *found.hidden, *found.own)]
+    assert sorted(lemmas) == sorted(terms["lemma"])
     assert [one.term for one in found.bigrams] == terms["bigram"]
 
 
@@ -38,7 +41,9 @@ def test_the_terms_are_the_analyzers(analyzer: Analyzer, text: str) -> None:
 def test_places_lie_in_the_source(analyzer: Analyzer, text: str) -> None:
     """A mark beside the word: every span is inside of the text, not empty, and in the order of the words."""
     found = locate(analyzer, text)
-    spans = [one.span for one in (*found.lemmas, *found.bigrams, *found.hidden, *found.words)]
+    spans = [
+        one.span for one in (*found.lemmas, *found.bigrams, *found.hidden, *found.own, *found.words)
+    ]
     assert all(0 <= start < end <= len(text) for start, end in spans)
     ends = [word.span.end for word in found.words]
     assert ends == sorted(ends)

@@ -265,6 +265,24 @@ def test_synonyms_are_named_and_add_up(index: Path) -> None:
         assert not by_origin(hidden.terms, "synonym")["社用車"].known
 
 
+def test_words_of_the_companys_dictionary_are_named(tmp_path: Path) -> None:
+    """A match by a word that no dictionary but the company's has, shown as if it came from nowhere."""
+    text = "情シスの窓口は、じょうしす課の受付にある。\n"
+    (tmp_path / "words.csv").write_text("情シス,ジョウシス\n", "utf-8")
+    recipe = recipe_of(sources=[OPEN], japanese={"dictionary": "words.csv"})
+    japanese = recipe.japanese.model_copy(update={"dictionary_text": "情シス,ジョウシス\n"})
+    path = built(
+        tmp_path, {"open": {"a.txt": text}}, recipe.model_copy(update={"japanese": japanese})
+    )
+    with Engine.open(path) as engine:
+        explained = engine.explain("情シスはどこ", view=ALL, k=1)
+    assert [(word.term, word.span) for word in explained.question.own] == [("=情シス", (0, 3))]
+    assert by_origin(explained.terms, "dictionary")["=情シス"].known
+    places = [m.places for m in explained.hits[0].terms if m.term == "=情シス"]
+    assert [place.written for place in places[0]] == ["情シス", "じょうしす"]
+    assert_adds_up(explained)
+
+
 def test_times_of_every_stage_are_given(engine: Engine) -> None:
     """A stage whose time nobody can see."""
     timings = engine.explain("日当", view=ALL, k=3).timings_ms

@@ -129,6 +129,7 @@ class FakeEngine:
                 (),
                 (),
                 (),
+                (),
             ),
             (TermWeight("lemma", "どこにもない", "word", "", 1, 0, 0.0, 0.0),),
             tuple(explained_hit(rank, hit) for rank, hit in enumerate(ranking.hits, 1)),
