@@ -109,6 +109,9 @@ class Expansion:
         if term := self._analyzer.word_list.term_of(word):
             yield ((FIELD, term),)
             return
+        # Wi-Fi is wi and fi, and wifi beside them; hidden forms of dates and numbers say too little of a word to be it.
+        if whole := [one for one in self._analyzer.further_terms(word) if one[0].isalnum()]:
+            yield tuple((FIELD, one) for one in whole)
         placed = self._placed(word)
         terms = [(FIELD, one.term) for one in placed if one.term]
         if terms:

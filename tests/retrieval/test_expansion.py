@@ -65,6 +65,13 @@ def test_several_words_are_found_by_their_terms_and_joints_or_verbatim() -> None
     assert ("bigram", "ステ") in verbatim
 
 
+def test_a_word_with_a_hyphen_is_found_without_it() -> None:
+    """Guards a synonym that finds Wi-Fi and not WiFi."""
+    (group,) = expansion("無線LAN\tWi-Fi").groups("無線LAN")
+    terms = ANALYZER.lemmas("WiFi")
+    assert tuple(("lemma", one) for one in terms) in group.others[0].ways
+
+
 def test_a_question_without_such_words_has_no_groups() -> None:
     """Guards any cost for the rest."""
     assert expansion("年休\t有給").groups("旅費の精算") == ()
