@@ -93,8 +93,9 @@ class Reranking(_Stage):
     depth: int = Field(50, ge=1)
     #: Share of MaxSim in the final score; BM25 and the dense ranking, normalised and summed, have the rest.
     maxsim_weight: float = Field(0.5, ge=0, le=1)
-    #: Share of its page's MaxSim (over the candidates on the page) in the MaxSim of a chunk.
-    page_share: float = Field(0.5, ge=0, le=1)
+    #: Share of its page's MaxSim (over the candidates on the page) in the MaxSim of a chunk. Off: with untrained tokens it gains
+    #: too little to be told from chance (``docs/LOG.md``); to be measured again with trained ones.
+    page_share: float = Field(0.0, ge=0, le=1)
     #: Share of the dense ranking in that rest. Less than in the fusion: MaxSim knows most of what the dense vector knows.
     dense_weight: float = Field(0.1, ge=0, le=1)
     #: 1.0 switches MMR off; lower values trade relevance for diversity.

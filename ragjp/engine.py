@@ -22,6 +22,7 @@ from ragjp.retrieval.expansion import SynonymFile
 from ragjp.retrieval.filters import rows_to_keep
 from ragjp.retrieval.judging import judge
 from ragjp.retrieval.operators import ParsedQuery, parse_operators
+from ragjp.retrieval.question_words import without_question_words
 from ragjp.retrieval.request import check_request
 from ragjp.types import Answer, Confidence, Encoder, Ranking, View
 
@@ -258,7 +259,7 @@ class Engine:
     def question(self, query: str) -> tuple[Question, dict[str, float]]:
         """Analyse and embed a query; with the milliseconds of both."""
         started = time.perf_counter()
-        terms = self._analyzer.terms(query)
+        terms = without_question_words(self._analyzer.terms(query))
         groups = self._synonyms.groups(query)
         analysed = time.perf_counter()
         wants_tokens = self.recipe.rerank.maxsim and self.encoder.token_dim > 0
