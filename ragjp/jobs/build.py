@@ -22,7 +22,7 @@ from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.japanese.words import WordList, parse_words
 from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
 from ragjp.jobs.sources import REPORT_NAME, DocumentSource, Item, folder_sources, list_items
-from ragjp.retrieval.background import ensure_background
+from ragjp.retrieval.background import LEAST_ROWS, ensure_background
 from ragjp.types import Encoder
 
 #: A batch is committed when it holds this many chunks: what a kill can cost, and the size of a segment before merging.
@@ -174,8 +174,9 @@ def build(
         tell("まとめ", 0, 1)
         writer.tidy()
         tell("まとめ", 1, 1)
-        _measure_scale(into, analyzer, model, recipe)
         n_documents, n_chunks = writer.counts()
+        if n_chunks >= LEAST_ROWS:
+            _measure_scale(into, analyzer, model, recipe)
         _write_report(into, plan.failures)
         return BuildReport(
             tally.added,

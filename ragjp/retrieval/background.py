@@ -49,6 +49,9 @@ LEAST_QUESTIONS: Final = 24
 #: Share by which the number of visible passages may change before the scale is made again.
 STALE: Final = 0.2
 
+#: An index of fewer passages gets no scale.
+LEAST_ROWS: Final = LEAST_QUESTIONS * _PASSAGES_EACH
+
 _FORMAT = 1
 _MOST_BYTES = 65_536
 _LENGTHS = (16, 28, 44)
