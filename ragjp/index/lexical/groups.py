@@ -29,8 +29,8 @@ from ragjp.index.lexical.terms import LexicalView, Terms
 
 #: The term field whose words have synonyms.
 FIELD = "lemma"
-#: Groups whose lists a snapshot keeps.
-_MOST_KEPT = 1 << 10
+#: Bytes of lists that a snapshot keeps; beyond them it starts anew.
+_MOST_BYTES = 64 << 20
 
 #: Terms, each with its field, that a row must hold all of.
 Way = tuple[tuple[str, str], ...]
@@ -81,6 +81,7 @@ class Groups:
         self._vocabulary = vocabulary
         self._n_segments = max((len(field.segments) for field in fields.values()), default=0)
         self._known: dict[tuple[Phrase, tuple[Phrase, ...]], Listed] = {}
+        self._bytes = 0
 
     def listed(self, group: Group) -> Listed:
         """Make a group's lists, or remember them."""
@@ -93,8 +94,9 @@ class Groups:
                 for n in range(self._n_segments)
             )
             found = Listed(asked, others)
-            if len(self._known) >= _MOST_KEPT:
-                self._known = {}
+            self._bytes += 1024 + sum(a.nbytes + b.nbytes for a, b in (*asked, *others))
+            if self._bytes > _MOST_BYTES:  # what other threads hold stays valid
+                self._known, self._bytes = {}, 0
             self._known[key] = found
         return found
 
