@@ -189,7 +189,7 @@ def _hits(
     weight, rerank = searcher.recipe.retrieval.dense_weight, searcher.recipe.rerank
     ranks = ranks_of(found, searched.fused_order, places, searched.depth, snapshot.chunk_ids)
     fused = fused_shares(found, weight, places)
-    final = final_shares(found, searched.late, weight, rerank, places)
+    final = final_shares(found, searched.maxsim, searched.late, weight, rerank, places)
     nearest = _nearest(snapshot, question, rows, searched.maxsim[places])
     chunks = snapshot.chunks(rows.tolist())
     return tuple(

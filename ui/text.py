@@ -70,9 +70,14 @@ FATES = {
     "auxiliary": "助動詞",
     "sign": "記号",
     "blank": "空白",
-    "unused": "使わない",
+    "unused": "疑問の言葉",
 }
-SHARE_NAMES = {"bm25": "言葉の一致", "dense": "意味の近さ", "maxsim": "細かい読み比べ"}
+SHARE_NAMES = {
+    "bm25": "言葉の一致",
+    "dense": "意味の近さ",
+    "maxsim": "細かい読み比べ",
+    "page": "ページ全体の読み比べ",
+}
 
 # --- a page of a document
 OPEN_PAGE = "このページを開く"

@@ -26,6 +26,7 @@ SHARES = {
     "bm25": "言葉の一致",
     "dense": "意味の近さ",
     "maxsim": "読み比べ",
+    "page": "ページの読み比べ",
     "baseline": "共通の差し引き",
 }
 ORIGINS = {
@@ -171,7 +172,7 @@ def _question_lines(read: QuestionExplained, columns: int) -> Iterator[str]:
     unused = set(read.unused)
     rows = [("言葉", "見出し語 [lemma]", "品詞 [pos]", "扱い")]
     for word in read.words:
-        fate = "使わない（除外語）" if word.term in unused and word.term else FATES[word.fate]
+        fate = "使わない（疑問の言葉）" if word.term in unused and word.term else FATES[word.fate]
         rows.append((word.surface, word.term or word.lemma, word.pos, fate))
     yield from table([tuple(map(_shown, row)) for row in rows], total=columns, indent="  ")
     if read.own:

@@ -1,8 +1,9 @@
 """Fused and final scores taken apart: what each ranking brought, so that the parts sum to the score; and the ranks on the way.
 
 The fusion is ``(1 - d) * n(bm25) + d * n(dense)``, n bringing scores to [0, 1] over the candidates. The final score of a reranked
-candidate is ``(1 - w) * n'(first) + w * n'(maxsim)``, n' over those that were reranked and first a fusion with another d. n' is a shift and
-a factor, so it goes into the weights of ``first``'s parts, and the shift, the same for all, is a part of its own: the baseline.
+candidate is ``(1 - w) * n'(first) + w * n'(late)``, n' over those that were reranked, first a fusion with another d, and late its MaxSim
+mixed with that of its page. n' is a shift and a factor, so it goes into the weights of the parts; the shift of ``first``, the same for
+all, is a part of its own, the baseline, and that of ``late`` is taken off MaxSim and page alike.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def fused_shares(found: Candidates, dense_weight: float, places: IntArray) -> li
 def final_shares(
     found: Candidates,
     maxsim: FloatArray,
+    late: FloatArray,
     fusion_weight: float,
     settings: Reranking,
     places: IntArray,
@@ -51,6 +53,8 @@ def final_shares(
     ----------
     maxsim
         (C,) float32, NaN for candidates that were not reranked.
+    late
+        (C,) float32, the same mixed with the pages'.
     fusion_weight
         The dense ranking's share in the fusion, which orders what was not reranked.
     """
@@ -62,7 +66,8 @@ def final_shares(
     first_parts = _of_two(found, settings.dense_weight, np.arange(len(maxsim), dtype=np.int64))
     first = np.array([sum(part.value for part in parts) for parts in first_parts])
     _, low, factor = normalised(first[reranked])
-    token, token_low, token_factor = normalised(maxsim[reranked])
+    token, token_low, token_factor = normalised(late[reranked])
+    of_page = settings.page_share if (late[reranked] != maxsim[reranked]).any() else 0.0
     # A candidate below the depth keeps its distance from the last that was reranked.
     fused = _fused(found, fusion_weight)
     mixed = (1 - weight) * (first[reranked] - low) * factor + weight * token
@@ -73,11 +78,20 @@ def final_shares(
             shares.append((*parts, Share("baseline", hanging, 1.0, 1.0, hanging)))
             continue
         share = (1 - weight) * factor
-        of_tokens = (float(maxsim[place]) - token_low) * token_factor
+        own = float(maxsim[place])
+        page = (float(late[place]) - (1 - of_page) * own) / of_page if of_page else own
+        late_parts: list[tuple[ShareName, float, float]] = [
+            ("maxsim", own, 1 - of_page),
+            ("page", page, of_page),
+        ]
         shares.append(
             (
                 *(_scaled(part, share) for part in first_parts[place]),
-                Share("maxsim", float(maxsim[place]), of_tokens, weight, weight * of_tokens),
+                *(
+                    _share(name, score, (score - token_low) * token_factor, weight * part)
+                    for name, score, part in late_parts
+                    if part
+                ),
                 Share("baseline", low, low, -share, -share * low),
             )
         )

@@ -16,8 +16,8 @@ from ragjp.types import Hit, Span
 #: Where a term of the question came from: its own words, the company's dictionary, a normal form of its dates and numbers, or a list
 #: of synonyms.
 Origin = Literal["word", "dictionary", "form", "synonym", "added"]
-#: What a share of a score is of. ``baseline``: what is taken off every candidate so that the weakest reranked one stands at 0.
-ShareName = Literal["bm25", "dense", "maxsim", "baseline"]
+#: What a share of a score is of. ``page``: MaxSim of all reranked passages of the page together. ``baseline``: what is taken off every candidate so that the weakest reranked one stands at 0.
+ShareName = Literal["bm25", "dense", "maxsim", "page", "baseline"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ def test_it_explains_the_search_itself(engine: Engine, question: str) -> None:
     [
         {"rerank": {"depth": 3}},
         {"rerank": {"maxsim": False}},
+        {"rerank": {"page_share": 0.0}},
+        {"rerank": {"page_share": 1.0}},
         {"rerank": {"mmr_lambda": 0.5}},
         {"rerank": {"maxsim_weight": 1.0, "dense_weight": 0.5}},
         {"retrieval": {"title_weight": 0.4, "lemma_weight": 0.0}},
@@ -170,6 +172,24 @@ def test_places_are_what_the_pages_say(engine: Engine, question: str) -> None:
             if token.span is not None:
                 assert page[slice(*token.span)].strip() == token.found
     assert n_places
+
+
+def test_the_pages_share_is_told_apart(tmp_path: Path) -> None:
+    """What the rest of a page brought, shown as the passage's own."""
+    page = "".join(f"第{n}条　旅費の区分{n}は、{n}00円とする。\n" for n in range(1, 80))
+    path = built(tmp_path, {"open": {"a.txt": page, **FILLER}}, recipe_of(sources=[OPEN]))
+    with Engine.open(path, recipe=recipe_of(rerank={"page_share": 0.5})) as engine:
+        explained = engine.explain("旅費の区分7", view=ALL, k=10)
+    assert_adds_up(explained)
+    for one in explained.hits:
+        shares = {share.name: share for share in one.final}
+        assert shares["maxsim"].score == pytest.approx(one.hit.scores["maxsim"], abs=1e-6)
+        assert shares["page"].score >= shares["maxsim"].score - 1e-6
+    assert any(
+        share.name == "page" and share.score > one.hit.scores["maxsim"] + 1e-3
+        for one in explained.hits
+        for share in one.final
+    )
 
 
 def test_a_variant_is_shown_as_it_is_written(engine: Engine) -> None:
@@ -211,6 +231,13 @@ def test_unseen_terms_are_named(engine: Engine) -> None:
     terms = engine.explain("宇宙旅行の日当", view=ALL, k=1).terms
     seen = {term.term: term.known for term in terms if term.field == "lemma"}
     assert seen == {"宇宙": False, "旅行": False, "日当": True}
+
+
+def test_words_that_were_left_out_are_named(engine: Engine) -> None:
+    """A word that the search passes over, shown as if it had been looked for."""
+    explained = engine.explain("誰が社用車を予約する", view=ALL, k=1)
+    assert explained.question.unused == ("誰",)
+    assert "誰" not in {term.term for term in explained.terms}
 
 
 def countable(explained: Explanation) -> tuple[object, ...]:
