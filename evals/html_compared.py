@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from evals.html_page import Markup, element, joined, table
-from evals.html_words import ranking_name, signed_span
+from evals.html_words import points, ranking_name, signed_span
 from evals.measures import MEASURES, NDCG
 from evals.never_worse import NeverWorse, Row
 from evals.runner import Comparison
@@ -45,7 +45,7 @@ def _comparison(one: Comparison) -> tuple[str | None, list[str]]:
             f"{ranking_name(one.later)} − {ranking_name(one.earlier)}",
             _VERDICTS[one.verdict],
             _difference(one.differences[NDCG], signed_span(one.interval)),
-            *(f"{100 * one.differences[name]:+.1f}" for name in MEASURES if name != NDCG),
+            *(points(one.differences[name]) for name in MEASURES if name != NDCG),
             f"{one.p_holm:.4f}",
         ],
     )
@@ -88,4 +88,4 @@ def _cell(row: Row) -> Markup:
 
 
 def _difference(value: float, interval: str) -> Markup:
-    return joined(f"{100 * value:+.1f}", element("small", interval))
+    return joined(points(value), element("small", interval))

@@ -10,12 +10,14 @@ from evals.answerable import AnswerableReport
 from evals.answerable import Interval as WithValue
 from evals.html_page import Markup, element, joined, table
 from evals.html_plots import Point, over_range
-from evals.html_words import percent, signed_span, span
+from evals.html_words import percent, points, signed_span, span
 from evals.perturb import TITLES
 from evals.perturb_report import MOST_LOST, Loss
 from evals.statistics import Interval
 
 _HIDDEN: Final = {"document": "文書", "file": "ファイル", "title": "題名が同じ文書"}
+#: Fewer questions than this in a range of probabilities say nothing about it.
+_FEWEST_IN_BIN: Final = 10
 _NO_INTERVAL: Final = Interval(nan, nan)
 
 
@@ -32,7 +34,7 @@ def perturbed_section(lost: Sequence[Loss]) -> list[Markup]:
                 percent(one.before),
                 percent(one.after),
                 joined(
-                    f"{-100 * one.lost:+.1f}",
+                    points(-one.lost),
                     element("small", signed_span(Interval(-one.interval.high, -one.interval.low))),
                 ),
                 f"{one.p:.4f}",
@@ -46,7 +48,7 @@ def perturbed_section(lost: Sequence[Loss]) -> list[Markup]:
         element(
             "p",
             "同じ質問を、書き方や言い方を変えて尋ね直したときの、5件以内に正解が出た割合。"
-            f"いちばん下がったのは「{TITLES[worst.kind]}」で {-100 * worst.lost:+.1f} ポイント。"
+            f"いちばん下がったのは「{TITLES[worst.kind]}」で {points(-worst.lost)} ポイント。"
             f"{100 * MOST_LOST:.0f} ポイントより多く下がった行は赤い字です。",
         ),
         table(["変え方", "変わった質問", "もとの質問", "変えた質問", "差（ポイント）", "p"], rows),
@@ -66,7 +68,7 @@ def no_answer_section(known: AnswerableReport | None) -> list[Markup]:
             ("今の設定で、答えのない質問を断る割合", known.refused_as_set, None),
         )
     ]  # fmt: skip
-    bins = [one for one in known.reliability if one.n]
+    bins = [one for one in known.reliability if one.n >= _FEWEST_IN_BIN]
     plot = over_range(
         "答えがあると見込んだ確率と、実際にあった割合、%",
         [f"{100 * one.low:.0f}〜{100 * one.high:.0f}\n{one.n} 件" for one in bins],
@@ -84,7 +86,7 @@ def no_answer_section(known: AnswerableReport | None) -> list[Markup]:
             f"確率の誤差は平均 {100 * known.ece:.1f} ポイントです。",
         ),
         table(["", "この製品", "言葉の一致の点だけ"], rows),
-        *([element("figure", plot, element("figcaption", "二つの線が近いほど、確率を信じられます。"))] if bins else []),
+        *([element("figure", plot, element("figcaption", f"二つの線が近いほど、確率を信じられます。{_FEWEST_IN_BIN} 件に満たない幅は除いてあります。"))] if bins else []),
     ]  # fmt: skip
 
 

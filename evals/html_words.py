@@ -40,7 +40,7 @@ STAGE_WORDS: Final[Mapping[str, str]] = {
 
 def ranking_name(condition: str) -> str:
     """Name a ranking in words; a name nobody translated stays as it is."""
-    names: Mapping[str, str] = {**NAMES}
+    names = {str(known): name for known, name in NAMES.items()}
     return names.get(condition, condition)
 
 
@@ -76,4 +76,13 @@ def signed_span(interval: Interval) -> str:
     """
     if not (isfinite(interval.low) and isfinite(interval.high)):
         return ""
-    return f"{100 * interval.low:+.1f}〜{100 * interval.high:+.1f}"
+    return f"{points(interval.low)}〜{points(interval.high)}"
+
+
+def points(difference: float) -> str:
+    """Write a difference of shares in points, and no difference without a minus.
+
+    >>> points(-0.0123), points(-0.0001)
+    ('-1.2', '+0.0')
+    """
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"

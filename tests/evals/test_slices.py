@@ -56,7 +56,7 @@ def test_length_is_that_of_the_folded_question() -> None:
 def test_a_dataset_hands_over_short_metadata_only(tmp_path: Path) -> None:
     """Guards against gold answers, notes and the review status taken for groups."""
     metadata = {
-        "answers": ["十日"], "status": "draft", "kind": "表", "year": 2024, "checked": True,
+        "answers": ["十日"], "status": "accepted", "kind": "表", "year": 2024, "checked": True,
         "note": "長い" * 40, "none": None, "list": ["x"],
     }  # fmt: skip
     (tmp_path / "qrels").mkdir()
