@@ -102,9 +102,11 @@ class Collector:
         self._levels = {"chunk": Level(np.arange(len(chunks)), lengths)}
         for level, names in (("unit", self.units), ("page", self.pages), ("file", self.files)):
             _, group = np.unique(names, return_inverse=True)
-            self._levels[level] = Level(
-                group, {name: np.bincount(group, weights=own) for name, own in lengths.items()}
-            )
+            sums = {
+                name: np.bincount(group, weights=own).astype(np.float64)
+                for name, own in lengths.items()
+            }
+            self._levels[level] = Level(group, sums)
 
     def features(self, query: Query) -> dict[str, NDArray[Any]]:
         """Features of one question by name; C candidates, T distinct terms of a field, Q tokens of the question.
@@ -182,7 +184,7 @@ class Collector:
         folded = fold(text)
         grams = {folded[i : i + _GRAM] for i in range(len(folded) - _GRAM + 1)}
         shares = [sum(gram in self._texts[row] for gram in grams) for row in rows]
-        return np.array(shares, dtype=np.float32) / max(1, len(grams))
+        return (np.array(shares) / max(1, len(grams))).astype(np.float32)
 
 
 def joined(places: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:

@@ -12,6 +12,11 @@ too: right for an encoder that was not trained here), at most 25 of one article.
 kind of question, every ranking beside its better parent, with the p of the difference. Splits that are measured on (dev, valid, test)
 are refused.
 
+``rerank.page_share`` is not fitted here: the fit takes it as 0, as the default is. Whether it is worth more with another encoder::
+
+    python -m evals.features DATASET --model multilingual-e5-small-ja --sample 800    # again until it says 残り 0 件
+    python -m evals.study ~/.cache/ragjp/study/features/...
+
 The weights go into the defaults of :class:`ragjp.config.Retrieval` and :class:`ragjp.config.Reranking`.
 """
 

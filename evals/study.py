@@ -1,12 +1,17 @@
 """Formulas tried on kept features (:mod:`evals.features`), each against another with a paired test; nothing here searches an index.
 
+``python -m evals.study FOLDER ...`` asks again, of the features of another encoder, what was undecided: how much of a page's MaxSim a
+chunk should have (``rerank.page_share``), which share MaxSim then deserves, and whether raw scores beat normalised ones.
+
 Shapes: N questions, C candidates (the most of any question; padded ones have ``valid`` False), T terms of one question.
 Folds are articles: a question's fold is the parity of its article's number, so that no article is in both.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -159,8 +164,6 @@ class Features:
         df, n = question[f"{field}_{rarity}_df"], float(question[f"{field}_{rarity}_n"][0])
         weights = question[f"{field}_times"] * np.log1p((n - df + 0.5) / (df + 0.5))
         if only is not None or without:
-            import json
-
             terms = json.loads(str(question[f"{field}_terms"]))
             kept = [(only is None or bool(only.search(t))) and t not in without for t in terms]
             weights = weights * np.array(kept, dtype=np.float64).reshape(len(terms))
@@ -261,7 +264,7 @@ def fit_linear(
     positive
         No weight below 0.
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped,unused-ignore]
 
     asked = (gold & valid).any(axis=1)
     features, gold, valid = features[asked], gold[asked], valid[asked]
@@ -305,3 +308,65 @@ def crossed(
         )
         scores[mine] = features[mine] @ weights[-1]
     return scores, weights
+
+
+class Product:
+    """The formulas of the product on kept features, with its default constants; scores are (N, C)."""
+
+    def __init__(self, data: Features, level: Level) -> None:
+        self.data = data
+        self.bm25 = 0.8 * data.bm25("lemma", 0.5, 0.4) + 0.2 * data.bm25("bigram", 0.5, 0.4)
+        self.dense = data.padded("dense")
+        own = data.padded("maxsim_chunk", np.nan)
+        self.near = np.isfinite(own) & data.valid
+        self.maxsim = np.where(self.near, own, 0.0)
+        self.page = np.where(self.near, data.padded(f"maxsim_{level}", np.nan), 0.0)
+
+    def fused(self, dense: float = 0.3) -> Scores:
+        """What :func:`ragjp.retrieval.fusion.fuse` gives."""
+        scale = self.data.unit_range
+        return (1 - dense) * scale(self.bm25) + dense * scale(self.dense)
+
+    def _head(self, depth: int = 50) -> NDArray[np.bool_]:
+        order = np.argsort(-np.where(self.near, self.fused(), -np.inf), axis=1, kind="stable")
+        head = np.zeros_like(self.near)
+        np.put_along_axis(head, order[:, :depth], True, axis=1)
+        return head & self.near
+
+    def reranked(self, maxsim: float = 0.5, page: float = 0.0, dense: float = 0.1) -> Scores:
+        """What the reranking gives; a page's MaxSim is over the 100 best candidates here, over the 50 that are reranked there."""
+        head, scale = self._head(), self.data.unit_range
+        first = scale(self.fused(dense), head)
+        late = scale((1 - page) * self.maxsim + page * self.page, head)
+        return np.where(head, (1 - maxsim) * first + maxsim * late, self.fused() - 5.0)
+
+    def raw(self, dense: float, maxsim: float) -> Scores:
+        """Raw scores summed with global factors, instead of normalised ones."""
+        mixed = self.bm25 + dense * self.dense + maxsim * self.maxsim
+        return np.where(self._head(), mixed, self.fused() - 1000.0)
+
+
+def main() -> int:
+    """Print the comparisons for each folder of features."""
+    for name in sys.argv[1:]:
+        data = Features(Path(name))
+        levels: tuple[Level, ...] = ("unit", "page")
+        for level in levels[: 1 + bool((data.groups["unit"] != data.groups["page"]).any())]:
+            own = Product(data, level)
+            now = data.outcome(own.reranked(), level)
+            print(f"{name} {level} {len(data)}")
+            for what, scores in (("bm25", own.bm25), ("dense", own.dense), ("fused", own.fused())):
+                print(f"  {what} {data.outcome(scores, level)}")
+            print(f"  reranked {now}  less fused {compared(now, data.outcome(own.fused(), level))}")
+            for page in (0.0, 0.5, 1.0):
+                for weight in (0.4, 0.5, 0.6, 0.7, 0.8):
+                    found = data.outcome(own.reranked(weight, page), level)
+                    print(f"  page_share {page} maxsim_weight {weight}: {compared(found, now)}")
+            for factors in ((15.0, 50.0), (15.0, 100.0), (0.0, 150.0), (0.0, 300.0)):
+                found = data.outcome(own.raw(*factors), level)
+                print(f"  raw, dense and MaxSim times {factors}: {compared(found, now)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
