@@ -10,6 +10,7 @@ import importlib.util
 import os
 import platform
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -148,12 +149,27 @@ def _machine() -> Iterator[Line]:
     yield Line("OS", "info", platform.platform())
     yield Line("CPU", "info", f"{len(os.sched_getaffinity(0))} コア（{platform.machine()}）")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    yield Line("メモリー", "info", f"{memory / 2**30:.1f} GiB（空き {free / 2**30:.1f} GiB）")
+    free = available_bytes() / 2**30
+    yield Line("メモリー", "info", f"{memory / 2**30:.1f} GiB（使える空き {free:.1f} GiB）")
     from ragjp.device import cuda
 
     gate = cuda()
     yield Line("GPU", "on" if gate.available else "off", gate.reason)
+
+
+def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Memory that a program could take without swapping: what is free and what the kernel would give back of its caches.
+
+    Where the kernel does not say (other systems than Linux), what is free.
+    """
+    try:
+        for line in meminfo.read_text("ascii").splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
 def _models() -> Iterator[Line]:
@@ -171,6 +187,7 @@ def _models() -> Iterator[Line]:
         ready = (cache / bundled.base_model().folder).is_dir()
         state = "展開ずみ" if ready else "最初に使うときに展開します"
         yield Line(bundled.NAME, "on", f"付属のもの（{carrier.path}、{state}）")
+        yield query_splitter(cache / bundled.base_model().folder)
     yield _trained_model(cache)
     others = local_models.cached_models()
     yield Line("ほかの埋め込みモデル", "info", "、".join(sorted(others)) or "手元にありません")
@@ -184,6 +201,25 @@ def _models() -> Iterator[Line]:
         yield Line("言語モデルのサーバー", "info", text)
     else:
         yield Line("言語モデルのサーバー", "info", f"{endpoint}（接続は確かめていません）")
+
+
+def query_splitter(folder: Path) -> Line:
+    """Say how questions are split into pieces: over prepared arrays, or by the package tokenizers, which takes a second to load.
+
+    Parameters
+    ----------
+    folder
+        Where the bundled model is unpacked.
+    """
+    name = "質問を語片に分ける表"
+    if not folder.is_dir():
+        return Line(name, "info", "最初に使うときに作ります。")
+    if (folder / f"pieces-{unicodedata.unidata_version}").is_dir():
+        return Line(name, "on", "使えます")
+    slow = "表がないので、パッケージ tokenizers（Rust）で分けます。答えは同じで、最初の質問が 1 秒ほど遅くなります。"
+    if not os.access(folder, os.W_OK):
+        return Line(name, "off", f"{slow}{folder} に書く権限がありません。権限を直すと作られます。")
+    return Line(name, "off", f"{slow}次に索引を開くときに作ります。")
 
 
 def _trained_model(cache: Path) -> Line:
