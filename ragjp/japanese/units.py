@@ -49,6 +49,7 @@ _MEASURES = {
     "歳": "才",
     "か月": "か月間 ヶ月間",
 }
+MEASURES = tuple(_MEASURES)
 #: What is counted with か in all its shapes: か月, ヶ月, ヵ月, カ月, ケ月, 箇月, 個月.
 _COUNTED = ("月", "所", "国", "年", "条", "村")
 _SHAPES = "かヶヵカケ箇個"

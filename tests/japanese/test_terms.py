@@ -181,3 +181,14 @@ def test_long_degenerate_texts_end(unit: str) -> None:
     """Nested repetition in a pattern, or a quadratic join, would not come back from this."""
     terms = ANALYZER.terms(unit * (10_000 // len(unit)))
     assert tuple(terms) == ("lemma", "bigram")
+
+
+def test_exact_forms_count_more_in_a_question() -> None:
+    """R5.4.1 shares no word with 2023年4月1日, and 2023年4月2日 shares nearly all: the day has to win."""
+    asked = ANALYZER.question_terms("R5.4.1の300円と2人、2023年")["lemma"]
+    plain = ANALYZER.lemmas("R5.4.1の300円と2人、2023年")
+    for term in ("@2023-04-01", "#300円"):
+        assert asked.count(term) > plain.count(term) == 1
+    for term in ("@2023-04", "@2023", "#2人", "2"):
+        assert asked.count(term) == plain.count(term)
+    assert ANALYZER.question_terms("経費の精算") == ANALYZER.terms("経費の精算")
