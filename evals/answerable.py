@@ -17,7 +17,14 @@ from evals.dataset import Query, Split, UnitKind
 from evals.indexes import Progress
 from ragjp.retrieval.background import Background, for_view, open_background, without
 from ragjp.retrieval.candidates import find_candidates
-from ragjp.retrieval.confidence import DEPTH, SIGNALS, Model, choose_model, read_signals
+from ragjp.retrieval.confidence import (
+    DEPTH,
+    SIGNALS,
+    Model,
+    choose_model,
+    read_signals,
+    share_below,
+)
 from ragjp.types import View
 
 if TYPE_CHECKING:
@@ -71,7 +78,8 @@ class AnswerableReport:
     """How well answerable questions are told from the same questions with their gold hidden.
 
     refused : share of the hidden ones below the threshold that keeps 95 % of the answerable ones of this very set. kept_as_set,
-    refused_as_set : the shares at the threshold that the model ships with. ece : mean distance, over the questions, between the
+    refused_as_set : the shares at the threshold that the model ships with; refused_as_told : what the answers say
+    that the latter is. ece : mean distance, over the questions, between the
     probability of a bin and the share of answerable questions in it.
     """
 
@@ -83,6 +91,7 @@ class AnswerableReport:
     bm25_refused: Interval
     kept_as_set: Interval
     refused_as_set: Interval
+    refused_as_told: float
     ece: float
     reliability: tuple[Bin, ...]
     by_signal: Mapping[str, tuple[float, float]]
@@ -176,7 +185,7 @@ def _ask(
 
 
 def measure(
-    asked: Sequence[Asked], model: Model, *, keep: float, hide: Hide, own: Background | None
+    asked: Sequence[Asked], model: Model, *, keep: float, hide: Hide, own: Background | None = None
 ) -> AnswerableReport:
     """Judge what was asked with a model, and count.
 
@@ -185,11 +194,10 @@ def measure(
     keep
         Share of the answerable questions that the threshold under test is for.
     own
-        The index's own background; None for the scale of the fitting data.
+        What the index says of its own refusals; None where it has not been asked.
     """
-    scale = own.scale if own else None
-    yes = np.array([model.logit(one.visible, scale) for one in asked])
-    no = np.array([model.logit(one.hidden, scale) for one in asked])
+    yes = np.array([model.logit(one.visible) for one in asked])
+    no = np.array([model.logit(one.hidden) for one in asked])
     bm25_yes = np.array([one.bm25_visible for one in asked])
     bm25_no = np.array([one.bm25_hidden for one in asked])
     threshold = model.threshold(keep)
@@ -210,6 +218,7 @@ def measure(
         _interval(refused_at, bm25_yes, bm25_no, draws),
         _interval(lambda a, _: float((a >= threshold).mean()), yes, no, draws),
         _interval(lambda _, b: float((b < threshold).mean()), yes, no, draws),
+        share_below(threshold, own.quantiles) if own else model.refused(threshold),
         ece,
         reliability,
         by_signal,
@@ -280,6 +289,7 @@ def report_text(report: AnswerableReport) -> str:
             line("  同、BM25 の最高点だけで断れた割合", report.bm25_refused),
             line("  設定のしきい値で残った割合", report.kept_as_set),
             line("  設定のしきい値で断れた割合", report.refused_as_set),
+            f"  同、回答に添えて示す見込み: {report.refused_as_told:.4f}",
             f"  確率の誤差 ECE: {report.ece:.4f}",
             "  確率        質問数  平均の確率  実際に答えのあった割合",
             *(
@@ -293,7 +303,7 @@ def report_text(report: AnswerableReport) -> str:
 def answerability(
     split: Split, engine: Engine, *, view: View, hide: Hide, progress: Progress | None = None
 ) -> AnswerableReport:
-    """Measure an open index with the model and the scale that it answers by."""
+    """Measure an open index with the model that it answers by."""
     asked = collect(split, split.queries, engine, view=view, hide=hide, progress=progress)
     has_tokens = bool(asked) and all(np.isfinite(one.visible).all() for one in asked)
     model = choose_model(engine.encoder.name, tokens=has_tokens)

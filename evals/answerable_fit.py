@@ -14,9 +14,8 @@ import json
 import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +28,7 @@ from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
 from ragjp.errors import RagjpError
 from ragjp.retrieval import confidence
-from ragjp.retrieval.background import Background, measure_background
-from ragjp.retrieval.confidence import KINDS, PASSAGES, SIGNALS, Model, Scale
-from ragjp.types import View
-
-if TYPE_CHECKING:
-    from ragjp.engine import Engine
+from ragjp.retrieval.confidence import KINDS, PASSAGES, SIGNALS, Model
 
 Floats = NDArray[np.float64]
 Kind = Literal["tokens", "dense", "lexical"]
@@ -126,7 +120,6 @@ def fit_model(asked: Sequence[Asked], kind: Kind) -> Model:
         round(float(fitted[-1] * slope + shift), 6),
         _rounded(np.quantile(calibrated[truth == 1], steps)),
         _rounded(np.quantile(calibrated[truth == 0], steps)),
-        None,
     )
 
 
@@ -166,9 +159,11 @@ def _rounded(values: Floats) -> tuple[float, ...]:
 
 def save_signals(path: Path, asked: Sequence[Asked]) -> None:
     """Keep collected signals, so that a fit can be tried again without asking again."""
-    arrays = {f"{n}_{side}": getattr(one, side) for n, one in enumerate(asked) for side in _SIDES}
+    arrays: dict[str, Any] = {
+        f"{n}_{side}": getattr(one, side) for n, one in enumerate(asked) for side in _SIDES
+    }
     lines = [[one.query_id, one.family, one.bm25_visible, one.bm25_hidden] for one in asked]
-    np.savez_compressed(path, lines=np.array(json.dumps(lines)), **cast(dict[str, Any], arrays))
+    np.savez_compressed(path, lines=np.array(json.dumps(lines)), **arrays)
 
 
 def read_signals_file(path: Path) -> list[Asked]:
@@ -196,7 +191,6 @@ def write_models(
 
 
 def _values(model: Model) -> dict[str, Any]:
-    reference = model.reference
     return {
         "kind": model.kind,
         "signals": list(KINDS[model.kind]),
@@ -204,7 +198,6 @@ def _values(model: Model) -> dict[str, Any]:
         "bias": model.bias,
         "answerable": list(model.answerable),
         "unanswerable": list(model.unanswerable),
-        "reference": [reference.centre, reference.spread] if reference else None,
     }
 
 
@@ -254,9 +247,7 @@ def _run(options: argparse.Namespace) -> int:
         kinds: list[Kind] = ["lexical", "dense", *(["tokens"] if with_tokens else [])]  # type: ignore[list-item]
         models: dict[Kind, Model] = {}
         for kind in kinds:
-            model = fit_model(asked, kind)
-            scale = _reference(engine, model)
-            models[kind] = replace(model, reference=scale)
+            models[kind] = fit_model(asked, kind)
         encoder = engine.encoder.name
     for kind, model in models.items():
         print(_table_text(asked, kind, model))
@@ -270,19 +261,6 @@ def _run(options: argparse.Namespace) -> int:
     write_models(options.into, encoder, models, said)
     print(f"\n{options.into} に書きました（{encoder}）。")
     return 0
-
-
-def _reference(engine: Engine, model: Model) -> Scale | None:
-    snapshot, _ = engine.candidates(engine.question("。")[0], view=EVERYONE, depth=1)
-    found: Background | None = measure_background(
-        snapshot,
-        View.unrestricted_by_operator(),
-        analyzer=engine.analyzer,
-        encoder=engine.encoder,
-        settings=engine.recipe.retrieval,
-        model=model,
-    )
-    return found.scale if found else None
 
 
 def _table_text(asked: Sequence[Asked], kind: Kind, model: Model) -> str:

@@ -204,9 +204,9 @@ class Confidence:
 
     probability : that they do, if as many questions have an answer as have none. threshold : below it the answer is ``no_answer``.
     floor : what takes its place where sentences are cut from the passages by rules, which refuse by themselves.
-    kept, refused : shares of the questions with and without an answer for which that is right, as measured where the model was
-    fitted. basis : ``index`` when the scale is that of this index, ``shipped`` when it is that of the fitting data. signals : what the
-    probability is made of, for the passage that speaks most for an answer.
+    kept, refused : shares of the questions with and without an answer for which that is right: ``kept`` as measured where the model
+    was fitted, ``refused`` on this index with drafted questions (basis ``index``) or where it was fitted (``shipped``). signals : what
+    the probability is made of, for the passage that speaks most for an answer.
     """
 
     probability: float

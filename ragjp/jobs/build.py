@@ -176,7 +176,7 @@ def build(
         tell("まとめ", 1, 1)
         n_documents, n_chunks = writer.counts()
         if n_chunks >= LEAST_ROWS:
-            _measure_scale(into, analyzer, model, recipe)
+            _measure_refusals(into, analyzer, model, recipe)
         _write_report(into, plan.failures)
         return BuildReport(
             tally.added,
@@ -207,8 +207,8 @@ def own_words(japanese: Japanese, analyzer: Analyzer) -> Analyzer:
     return analyzer.with_words(WordList(frozenset(new)))
 
 
-def _measure_scale(into: Path, analyzer: Analyzer, model: Encoder, recipe: Recipe) -> None:
-    """Learn how sure a search of this index can be; without it confidence is told on the scale of the fitting data."""
+def _measure_refusals(into: Path, analyzer: Analyzer, model: Encoder, recipe: Recipe) -> None:
+    """Learn how often this index refuses what it cannot answer; without it the rate of the fitting data is shown."""
     try:
         snapshot = Snapshot(into)
     except (

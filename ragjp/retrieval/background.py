@@ -1,13 +1,15 @@
-"""The scale of one index: where the logits of questions without an answer lie on it, learnt without anybody's labels.
+"""What one index does with questions that it does not answer, learnt without anybody's labels.
 
 From passages of the index questions are drafted (the beginning of a sentence, in three lengths) and asked of the index with the
-passage's file hidden: nothing answers them, whatever they find. The median and the spread of their logits are the scale; a
-question's logit is read against it, since passages of one kind resemble each other more than those of another.
+passage's file hidden: nothing answers them, whatever they find. The share of them below the threshold is the error rate that is shown
+with an answer. Their logits do not move the threshold itself: tried on the demo set, reading logits against their median and spread
+refused half of what is answered there.
 
-The scale is kept in ``<index>/derived/confidence.json`` and never needed: without it the scale of the fitting data is used. It is
-made again when it is absent, damaged or of another model or encoder, and when the passages it was drawn from have changed in number
-by more than :data:`STALE`. There is one for the operator, who may see everything, and one of what everyone may see, which serves all
-who hold ``everyone``: each is made as its view sees the index, from rows that whoever it serves may read. Others have none.
+The quantiles are kept in ``<index>/derived/confidence.json`` and never needed: without them the rates of the fitting data are shown.
+They are made again when they are absent, damaged or of another model or encoder, and when the passages that they were drawn from have
+changed in number by more than :data:`STALE`. There are some for the operator, who may see everything, and some of what everyone may
+see, which serve all who hold ``everyone``: each are made as its view sees the index, from rows that whoever they serve may read.
+Others have none.
 """
 
 from __future__ import annotations
@@ -34,7 +36,6 @@ from ragjp.retrieval.candidates import Question, find_candidates
 from ragjp.retrieval.confidence import (
     DEPTH,
     Model,
-    Scale,
     choose_model,
     read_signals,
 )
@@ -42,18 +43,19 @@ from ragjp.types import BoolArray, Encoder, View
 
 NAME: Final = "confidence.json"
 #: Questions drafted, at most; one for every :data:`_PASSAGES_EACH` passages.
-MOST_QUESTIONS: Final = 128
+MOST_QUESTIONS: Final = 96
 _PASSAGES_EACH: Final = 4
-#: Fewer say too little about a spread.
+#: Fewer say too little about a share.
 LEAST_QUESTIONS: Final = 24
-#: Share by which the number of visible passages may change before the scale is made again.
+#: Share by which the number of visible passages may change before they are made again.
 STALE: Final = 0.2
 
-#: An index of fewer passages gets no scale.
+#: An index of fewer passages gets none.
 LEAST_ROWS: Final = LEAST_QUESTIONS * _PASSAGES_EACH
 
 _FORMAT = 1
 _MOST_BYTES = 65_536
+_STEPS = np.linspace(0, 1, 21)
 _LENGTHS = (16, 28, 44)
 _PAGE = re.compile(r"#p\d+$")
 _WORD = re.compile(r"\w")
@@ -62,9 +64,9 @@ OPERATOR, EVERYONE = "operator", "everyone"
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """A scale and what it was made of: how many questions, drafted from how many visible passages."""
+    """Quantiles of the logits of drafted questions, in steps of 0.05; how many questions, drafted from how many visible passages."""
 
-    scale: Scale
+    quantiles: tuple[float, ...]
     n_questions: int
     n_passages: int
 
@@ -95,9 +97,9 @@ def measure_background(
     settings: Retrieval,
     model: Model,
 ) -> Background | None:
-    """Draft questions from what a view sees, ask them with their source hidden, and measure the scale.
+    """Draft questions from what a view sees, ask them with their source hidden, and keep their logits.
 
-    Which passages are drawn is decided by the ids of the visible documents and chunks: the same visible documents give the same scale,
+    Which passages are drawn is decided by the ids of the visible documents and chunks: the same visible documents give the same,
     whatever else the index holds.
 
     Returns
@@ -126,7 +128,8 @@ def measure_background(
             logits.append(model.logit(signals))
     if len(logits) < LEAST_QUESTIONS:
         return None
-    return Background(Scale.of(np.array(logits)), len(logits), allowed.n_rows)
+    quantiles = np.quantile(logits, _STEPS).round(6).tolist()
+    return Background(tuple(quantiles), len(logits), allowed.n_rows)
 
 
 def _drawn(
@@ -169,9 +172,9 @@ def _relatives(names: Mapping[int, tuple[str, str]], number: int) -> list[int]:
 def ensure_background(
     snapshot: Snapshot, *, analyzer: Analyzer, encoder: Encoder, settings: Retrieval
 ) -> dict[str, Background]:
-    """Make what is missing or stale of an index's scales and keep it. Only who holds the writer's lock may call this.
+    """Make what is missing or stale and keep it. Only who holds the writer's lock may call this.
 
-    A disk that refuses costs the scale, not the build: nothing is raised for it.
+    A disk that refuses costs the rates, not the build: nothing is raised for it.
     """
     model = choose_model(encoder.name, tokens=snapshot.tokens is not None)
     source = _source(model, encoder.fingerprint, analyzer.fingerprint)
@@ -203,7 +206,7 @@ def ensure_background(
 def open_background(
     path: Path, *, model: Model, encoder: str, analyzer: str
 ) -> dict[str, Background]:
-    """Read the scales of an index; nothing where they are absent, damaged or of another model. Raises nothing.
+    """Read what :func:`ensure_background` kept; nothing where they are absent, damaged or of another model. Raises nothing.
 
     Parameters
     ----------
@@ -214,14 +217,14 @@ def open_background(
 
 
 def for_view(found: Mapping[str, Background], view: View) -> Background | None:
-    """The scale that a view may use: one made of rows that it may read, as the view of it would see them."""
+    """What a view may use: made of rows that it may read, as the view of it would see them."""
     if view.unrestricted:
         return found.get(OPERATOR)
     return found.get(EVERYONE) if EVERYONE in view.principals else None
 
 
 def _source(model: Model, encoder: str, analyzer: str) -> str:
-    """A digest of what a scale hangs on."""
+    """A digest of what the logits hang on."""
     made_of = json.dumps([_FORMAT, asdict(model), encoder, analyzer])
     return hashlib.sha256(made_of.encode()).hexdigest()
 
@@ -230,22 +233,24 @@ def _read(index: Path, source: str) -> dict[str, Background]:
     try:
         with (index / DERIVED_NAME / NAME).open("rb") as file:
             values = json.loads(file.read(_MOST_BYTES))
-        if values["sha256"] != _checksum(values["source"], values["scales"]):
+        if values["sha256"] != _checksum(values["source"], values["views"]):
             return {}
         if values["source"] != source:
             return {}
         return {
-            name: Background(Scale(*one["scale"]), one["n_questions"], one["n_passages"])
-            for name, one in values["scales"].items()
+            name: Background(
+                tuple(map(float, one["quantiles"])), one["n_questions"], one["n_passages"]
+            )
+            for name, one in values["views"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
 def _write(index: Path, source: str, made: Mapping[str, Background]) -> None:
-    scales = {
+    views = {
         name: {
-            "scale": [one.scale.centre, one.scale.spread],
+            "quantiles": list(one.quantiles),
             "n_questions": one.n_questions,
             "n_passages": one.n_passages,
         }
@@ -254,9 +259,9 @@ def _write(index: Path, source: str, made: Mapping[str, Background]) -> None:
     (index / DERIVED_NAME).mkdir(exist_ok=True)
     write_json_file(
         index / DERIVED_NAME / NAME,
-        {"source": source, "scales": scales, "sha256": _checksum(source, scales)},
+        {"source": source, "views": views, "sha256": _checksum(source, views)},
     )
 
 
-def _checksum(source: object, scales: object) -> str:
-    return hashlib.sha256(json.dumps([source, scales], sort_keys=True).encode()).hexdigest()
+def _checksum(source: object, views: object) -> str:
+    return hashlib.sha256(json.dumps([source, views], sort_keys=True).encode()).hexdigest()

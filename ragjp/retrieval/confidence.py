@@ -127,7 +127,8 @@ def token_signals(maxima: Floats, lengths: Floats) -> Floats:
     relative = maxima[used] / lengths[used, None]
     weakest = -np.log(shares @ np.exp(_SHARPNESS * (1 - relative))) / _SHARPNESS
     margin = shares @ (relative - np.median(relative, axis=1, keepdims=True))
-    return np.stack([weakest, margin], axis=1)
+    both: Floats = np.stack([weakest, margin], axis=1)
+    return both
 
 
 def _maxima(snapshot: Snapshot, question: Question, rows: IntArray) -> Floats:
@@ -190,18 +191,10 @@ def _rarity(
     return {term: idf(allowed.n_rows, count) for term, count in counts.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Where the logits of questions without an answer lie: their median, and half the distance of their quartiles."""
-
-    centre: float
-    spread: float
-
-    @classmethod
-    def of(cls, logits: Floats) -> Scale:
-        """Measure it on (N,) logits, N at least 1."""
-        low, centre, high = np.quantile(logits, [0.25, 0.5, 0.75])
-        return cls(float(centre), float(max((high - low) / 2, 1e-3)))
+def share_below(logit: float, quantiles: Sequence[float]) -> float:
+    """Share of the questions below a logit, given evenly spaced quantiles of theirs, the least and the greatest among them."""
+    steps = np.linspace(0, 1, len(quantiles))
+    return float(np.interp(logit, quantiles, steps, left=0.0, right=1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +202,7 @@ class Model:
     """A fitted logistic regression over some signals, and how it fares.
 
     mean, scale, weights : by signal of ``kind``; weights are at least 0. answerable, unanswerable : (101,) quantiles, in steps of
-    one in a hundred, of the logits of questions that were held out as it was fitted. reference : of drafted questions without an
-    answer on the index of the fitting data (:mod:`ragjp.retrieval.background`); None where none were drafted.
+    one in a hundred, of the logits of questions that were held out as it was fitted.
     """
 
     kind: Literal["tokens", "dense", "lexical"]
@@ -220,7 +212,6 @@ class Model:
     bias: float
     answerable: tuple[float, ...]
     unanswerable: tuple[float, ...]
-    reference: Scale | None
 
     def logits(self, signals: Floats) -> Floats:
         """(R,) of the passages (R, 6)."""
@@ -229,20 +220,9 @@ class Model:
         found: Floats = standard @ np.array(self.weights) + self.bias
         return found
 
-    def logit(self, signals: Floats, own: Scale | None = None) -> float:
-        """Of the question: that of its best passage, on the scale of the fitting data; -inf without passages.
-
-        Parameters
-        ----------
-        own
-            The scale of the index: its logits are moved and stretched onto :attr:`reference`.
-        """
-        if not len(signals):
-            return -math.inf
-        best = float(self.logits(signals).max())
-        if own is None or self.reference is None:
-            return best
-        return self.reference.centre + (best - own.centre) * self.reference.spread / own.spread
+    def logit(self, signals: Floats) -> float:
+        """Of the question: that of its best passage; -inf without passages."""
+        return float(self.logits(signals).max()) if len(signals) else -math.inf
 
     def threshold(self, keep: float) -> float:
         """The logit below which are the ``1 - keep`` least sure of the answerable questions; -inf to keep all."""
@@ -252,31 +232,34 @@ class Model:
 
     def refused(self, threshold: float) -> float:
         """Share of the unanswerable questions below a logit."""
-        return float(
-            np.interp(threshold, self.unanswerable, np.linspace(0, 1, 101), left=0.0, right=1.0)
-        )
+        return share_below(threshold, self.unanswerable)
 
-    def confidence(self, signals: Floats, *, keep: float, own: Scale | None = None) -> Confidence:
+    def confidence(
+        self, signals: Floats, *, keep: float, drafted: Sequence[float] | None = None
+    ) -> Confidence:
         """Judge a question by the signals (R, 6) of its passages.
 
         Parameters
         ----------
         keep
             Share of the answerable questions that shall be answered.
+        drafted
+            Quantiles of the logits of questions without an answer on this index (:mod:`ragjp.retrieval.background`): what share
+            of such questions is refused is then told of this index, and not of the fitting data.
         """
-        logit, threshold = self.logit(signals, own), self.threshold(keep)
+        logit, threshold = self.logit(signals), self.threshold(keep)
         shown: dict[str, float] = {}
         if len(signals):
             best = signals[int(self.logits(signals).argmax())]
             shown = {name: float(best[place]) for place, name in enumerate(KINDS[self.kind])}
         return Confidence(
-            sigmoid(logit),
-            sigmoid(threshold),
-            sigmoid(self.threshold(1 - (1 - keep) * FLOOR_SHARE)),
-            keep,
-            self.refused(threshold),
-            "shipped" if own is None or self.reference is None else "index",
-            shown,
+            probability=sigmoid(logit),
+            threshold=sigmoid(threshold),
+            floor=sigmoid(self.threshold(1 - (1 - keep) * FLOOR_SHARE)),
+            kept=keep,
+            refused=self.refused(threshold) if drafted is None else share_below(threshold, drafted),
+            basis="shipped" if drafted is None else "index",
+            signals=shown,
         )
 
 
@@ -315,7 +298,6 @@ def _shipped() -> dict[str, dict[str, Model]]:
 
 def model_of(values: Mapping[str, Any]) -> Model:
     """Read a model from the plain values of ``confidence.json``."""
-    reference = values["reference"]
     return Model(
         kind=values["kind"],
         mean=tuple(values["mean"]),
@@ -324,5 +306,4 @@ def model_of(values: Mapping[str, Any]) -> Model:
         bias=values["bias"],
         answerable=tuple(values["answerable"]),
         unanswerable=tuple(values["unanswerable"]),
-        reference=Scale(*reference) if reference else None,
     )

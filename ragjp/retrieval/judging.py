@@ -1,4 +1,4 @@
-"""How sure it is that an index answers a question: signals, model and scale put together."""
+"""How sure it is that an index answers a question: signals, model and error rates put together."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def judge(
     return model.confidence(
         read_signals(snapshot, question, allowed, found, recipe.retrieval),
         keep=recipe.answer.keep_answerable,
-        own=own.scale if own else None,
+        drafted=own.quantiles if own else None,
     )

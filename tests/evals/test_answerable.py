@@ -100,7 +100,7 @@ def test_the_fit_is_the_minimum_under_weights_of_at_least_0() -> None:
 
 def test_a_fitted_model_is_calibrated_on_questions_it_has_not_seen() -> None:
     model = fit_model(drawn(600), "lexical")
-    report = measure(drawn(600, seed=9), model, keep=0.9, hide="file", own=None)
+    report = measure(drawn(600, seed=9), model, keep=0.9, hide="file")
     assert report.ece < 0.05
     assert report.kept_as_set.value == pytest.approx(0.9, abs=0.04)
     assert report.auroc.low < report.auroc.value < report.auroc.high

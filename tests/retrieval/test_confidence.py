@@ -20,7 +20,6 @@ from ragjp.retrieval.confidence import (
     KINDS,
     SIGNALS,
     Model,
-    Scale,
     choose_model,
     sigmoid,
     token_signals,
@@ -125,18 +124,18 @@ def test_nothing_found_is_no_answer() -> None:
     assert (judged.probability, judged.is_enough, judged.signals) == (0.0, False, {})
 
 
-def test_a_scale_moves_logits_onto_the_reference() -> None:
-    """Guards against a scale applied the wrong way round."""
-    plain = SHIPPED[0]
-    model = Model(
-        plain.kind, plain.mean, plain.scale, plain.weights, plain.bias, plain.answerable,
-        plain.unanswerable, Scale(-3.0, 1.0),
-    )  # fmt: skip
-    signals = np.array([[0.3, 0.5, 0.4, 0.1, 0.9, 0.05]])
-    raw = model.logit(signals)
-    assert model.logit(signals, Scale(-3.0, 1.0)) == pytest.approx(raw)
-    assert model.logit(signals, Scale(raw, 0.5)) == pytest.approx(-3.0)
-    assert model.logit(signals, Scale(raw - 1.0, 0.5)) == pytest.approx(-1.0)
+def test_the_rate_that_is_shown_is_the_one_of_this_index() -> None:
+    """Guards against the error rate of an encyclopedia beside an answer from a company's rules."""
+    model = SHIPPED[0]
+    signals = np.zeros((1, 6))
+    threshold = model.threshold(0.95)
+    halves = [threshold - 1, threshold, threshold + 1]
+    ours = model.confidence(signals, keep=0.95, drafted=halves)
+    shipped = model.confidence(signals, keep=0.95)
+    assert (ours.refused, ours.basis) == (pytest.approx(0.5), "index")
+    assert (shipped.refused, shipped.basis) == (model.refused(threshold), "shipped")
+    assert ours.probability == shipped.probability
+    assert shipped.floor < shipped.threshold
 
 
 def test_the_length_of_a_query_token_is_its_weight_and_not_its_similarity() -> None:
@@ -219,7 +218,7 @@ def test_a_hidden_document_changes_no_confidence(tmp_path: Path) -> None:
 
 
 def scales_of(index: Path) -> dict[str, object]:
-    found = json.loads((index / DERIVED_NAME / NAME).read_text(encoding="utf-8"))["scales"]
+    found = json.loads((index / DERIVED_NAME / NAME).read_text(encoding="utf-8"))["views"]
     assert isinstance(found, dict)
     return found
 
@@ -234,13 +233,17 @@ def test_a_damaged_scale_is_passed_over_and_made_again(tmp_path: Path, damage: s
     if damage is None:
         kept.unlink()
     else:
-        kept.write_text(damage or whole.replace("-", "", 1), encoding="utf-8")
+        kept.write_text(damage or whole.replace("views", "Views", 1), encoding="utf-8")
     with Engine.open(tmp_path / "index") as engine:
         judged = engine.confidence("旅費に関する手続きは何日以内ですか", view=EVERYONE)
     assert judged is not None
     assert judged.basis == "shipped"
     build(recipe(open=("everyone",)), base=tmp_path, into=tmp_path / "index")
     assert kept.read_text(encoding="utf-8") == whole
+    with Engine.open(tmp_path / "index") as engine:
+        again = engine.confidence("旅費に関する手続きは何日以内ですか", view=EVERYONE)
+    assert again is not None
+    assert again.basis == "index"
 
 
 def test_a_scale_is_made_again_only_when_the_index_has_changed_enough(
