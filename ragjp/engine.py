@@ -259,7 +259,7 @@ class Engine:
     def question(self, query: str) -> tuple[Question, dict[str, float]]:
         """Analyse and embed a query; with the milliseconds of both."""
         started = time.perf_counter()
-        terms = without_question_words(self._analyzer.terms(query))
+        terms = without_question_words(self._analyzer.question_terms(query))
         groups = self._synonyms.groups(query)
         analysed = time.perf_counter()
         wants_tokens = self.recipe.rerank.maxsim and self.encoder.token_dim > 0
