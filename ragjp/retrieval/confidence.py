@@ -181,7 +181,8 @@ def _synonyms(snapshot: Snapshot, group: Group, rows: IntArray) -> Floats:
         for way in phrase.ways:
             parts = [snapshot.lexical.holding(field, [term], rows)[0] for field, term in way]
             any_way |= np.logical_and.reduce(parts)
-    return group.share * any_way
+    gained: Floats = group.share * any_way.astype(np.float64)
+    return gained
 
 
 def _rarity(
