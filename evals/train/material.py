@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from evals.dataset import DatasetError, open_dataset
+from evals.held_out import held_out_documents
 from evals.indexes import build_corpus, default_recipe
 from ragjp.config import Chunking
 from ragjp.encoders import bundled
@@ -30,8 +31,6 @@ from ragjp.types import Document, FloatArray, IntArray, Page
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-#: Share of the articles that is held out.
-HELD_OUT = 0.08
 #: How many confused passages are kept for a question.
 N_CONFUSED = 30
 _K1, _B = 0.5, 0.4
@@ -104,8 +103,7 @@ def prepare(dataset: Path, *, seed: int) -> Material:
         if holding:
             texts.append(text)
             gold.append(holding[0])
-    rng = np.random.default_rng(seed)
-    held_articles = rng.random(len(titles)) < HELD_OUT
+    held = held_out_documents(dataset / "corpus.jsonl", split, seed=seed)
     gold_rows = np.array(gold)
     article_rows, passage_rows = np.array(article), np.array(passage)
     chunk_terms, question_terms = _terms([c.indexed_text for c in chunks], texts)
@@ -117,7 +115,7 @@ def prepare(dataset: Path, *, seed: int) -> Material:
         article_rows,
         passage_rows,
         gold_rows,
-        held_articles[article_rows[gold_rows]],
+        np.array([documents[passage[row]]["_id"] in held for row in gold]),
         _confused(question_terms, chunk_terms, gold_rows, passage_rows),
         chunk_terms,
         question_terms,
