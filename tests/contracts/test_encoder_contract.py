@@ -200,7 +200,9 @@ def test_engines_agree(model: str, engine: str, least: float, least_token: float
     both = zip(_both_sides(f"{model}torch-fp32"), _both_sides(model + engine), strict=True)
     for exact, found in both:
         np.testing.assert_array_equal(found.offsets, exact.offsets)
-        assert float((found.vectors * exact.vectors).sum(axis=1).min()) >= least
+        # Trained texts lie three times further apart (1 - cosine .18 to .59), and so does what 8 bits are off.
+        spread = 3.5 if model else 1.0
+        assert float((found.vectors * exact.vectors).sum(axis=1).min()) >= 1 - spread * (1 - least)
         # Rows of a trained query have lengths of their own: how far off a row is, in lengths of the longest.
         lengths = np.linalg.norm(exact.tokens, axis=1)
         off = np.linalg.norm(found.tokens - exact.tokens, axis=1) / lengths.max()
