@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ragjp
-import ragjp.engine
+import ragjp.opened
 from ragjp.compiled import load
 from ragjp.config import parse_recipe
 from ragjp.encoders.hashing import HashingEncoder
@@ -44,7 +44,7 @@ def warm_up() -> None:
 
     All engines share one dictionary from now on, so this is for processes that do nothing else.
     """
-    vars(ragjp.engine)["Analyzer"] = lambda *arguments: ANALYZER
+    vars(ragjp.opened)["Analyzer"] = lambda *arguments: ANALYZER
     package = Path(ragjp.__path__[0])
     for path in package.rglob("*_kernels.py"):
         load(".".join(("ragjp", *path.relative_to(package).with_suffix("").parts)))
