@@ -37,7 +37,7 @@ def test_a_kill_at_any_step_leaves_the_old_state_or_the_new_one(folder: Path) ->
         env={
             **os.environ,
             "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONPATH": f"{here.parent.parent}{os.pathsep}{here}",
+            "PYTHONPATH": f"{here.parents[2]}{os.pathsep}{here.parent}",
         },
     )
     assert run.returncode == 0, run.stderr

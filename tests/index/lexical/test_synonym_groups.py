@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lexical_rows import WEIGHTS, Rows, index_of
 
 from ragjp import compiled
 from ragjp.index.lexical import search as lexical
 from ragjp.index.lexical.bm25 import Bm25, bm25_reference, idf
 from ragjp.index.lexical.groups import Group, Phrase, group_reference
-from ragjp.index.lexical.postings import build_postings
-from ragjp.index.lexical.search import LexicalIndex
 from ragjp.index.lexical.terms import KERNELS
-
-Rows = Sequence[Mapping[str, Sequence[str]]]
 
 WORDS = st.sampled_from("abcdefg")
 ROWS = st.lists(
@@ -29,7 +25,6 @@ ROWS = st.lists(
     min_size=1,
     max_size=20,
 )
-WEIGHTS = {"lemma": 0.8, "bigram": 0.2}
 CONSTANTS = Bm25(0.9, 0.4)
 
 
@@ -66,15 +61,6 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     else:
         monkeypatch.setattr(lexical, "_WHOLE", {"blocks": 0, "whole": 1 << 16}[request.param])
     return str(request.param)
-
-
-def index_of(rows: Rows, cuts: Sequence[int] = ()) -> LexicalIndex:
-    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    parts = [rows[a:b] for a, b in pairwise(edges) if a < b]
-    fields = {
-        name: [build_postings([row[name] for row in part]) for part in parts] for name in WEIGHTS
-    }
-    return LexicalIndex(fields, len(rows))
 
 
 def reference(rows: Rows, groups: Sequence[Group], allowed: Sequence[bool]) -> list[float]:

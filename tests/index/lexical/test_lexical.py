@@ -1,82 +1,26 @@
-"""The lexical index: compiled and NumPy paths against the formula, views, segments, masks, damage."""
+"""The lexical index: compiled and NumPy paths against the formula, views, segments, masks."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from lexical_rows import QUESTION, ROWS, WEIGHTS, WORDS, Rows, index_of, reference
 
 from ragjp import compiled
 from ragjp.errors import IndexCorrupt
 from ragjp.index.lexical import blocks as lexical_blocks
 from ragjp.index.lexical import search as lexical
 from ragjp.index.lexical.bm25 import Bm25, bm25_reference
-from ragjp.index.lexical.postings import (
-    Postings,
-    build_postings,
-    merge_postings,
-    posting_fault,
-    postings_from_arrays,
-    postings_from_ids,
-)
+from ragjp.index.lexical.postings import build_postings
 from ragjp.index.lexical.search import LexicalIndex
-from ragjp.index.lexical.terms import KERNELS
 
-Rows = Sequence[Mapping[str, Sequence[str]]]
-
-WORDS = st.sampled_from(["休暇", "有給", "出張", "旅費", "経費", "申請", "a", "b"])
-ROW = st.fixed_dictionaries(
-    {"lemma": st.lists(WORDS, max_size=12), "bigram": st.lists(WORDS, max_size=6)}
-)
-ROWS = st.lists(ROW, min_size=1, max_size=24)
-QUESTION = st.fixed_dictionaries(
-    {"lemma": st.lists(WORDS, max_size=6), "bigram": st.lists(WORDS, max_size=4)}
-)
-WEIGHTS = {"lemma": 0.8, "bigram": 0.2}
-
-
-@pytest.fixture(autouse=True, params=["blocks", "whole", "mixed", "numpy"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every test runs on all paths; small blocks, so that small indexes have many of them."""
-    if request.param == "numpy":
-        monkeypatch.setattr(compiled, "ready", lambda module: None)
-    elif compiled.load(KERNELS) is None:
-        pytest.skip(compiled.why_not())
-    else:
-        largest = {"blocks": 0, "whole": 1 << 16, "mixed": 8}[request.param]
-        monkeypatch.setattr(lexical, "_WHOLE", largest)
-    monkeypatch.setattr(lexical_blocks, "bits_for", lambda n_rows: 2)
-    return str(request.param)
-
-
-def index_of(rows: Rows, cuts: Sequence[int] = ()) -> LexicalIndex:
-    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    parts = [rows[a:b] for a, b in pairwise(edges) if a < b]
-    fields = {
-        name: [build_postings([row[name] for row in part]) for part in parts] for name in WEIGHTS
-    }
-    return LexicalIndex(fields, len(rows))
-
-
-def reference(
-    rows: Rows, question: Mapping[str, Sequence[str]], allowed: NDArray[Any], constants: Bm25
-) -> NDArray[np.float64]:
-    """The weighted sum of the fields, over plain lists."""
-    total = np.zeros(len(rows))
-    for name, weight in WEIGHTS.items():
-        field = [row[name] for row in rows]
-        total += weight * np.array(bm25_reference(field, question[name], list(allowed), constants))
-    return total
+#: Every test runs on all paths.
+pytestmark = pytest.mark.usefixtures("path")
 
 
 @settings(deadline=None)
@@ -270,157 +214,7 @@ def test_nothing_to_find() -> None:
     )
 
 
-@given(ROWS, st.integers(0, 24), st.randoms())
-def test_postings_by_any_way_are_sound_and_equal(rows: Rows, cut: int, random: Random) -> None:
-    """Guards the merge and the builder from numbers: renumbered rows, dropped words, sums."""
-    field = [row["lemma"] for row in rows]
-    keep = np.array([random.random() < 0.7 for _ in rows])
-    cut = min(cut, len(rows))
-    merged = merge_postings(
-        [
-            (build_postings(field[:cut]), np.flatnonzero(keep[:cut])),
-            (build_postings(field[cut:]), np.flatnonzero(keep[cut:])),
-        ]
-    )
-    kept = [row for row, alive in zip(field, keep, strict=True) if alive]
-    vocabulary = sorted({word for row in field for word in row})
-    ids = np.array([vocabulary.index(word) for row in kept for word in row], dtype=np.int32)
-    numbered = postings_from_ids(
-        vocabulary, ids, np.array([len(row) for row in kept], dtype=np.int64)
-    )
-    fresh = build_postings(kept).arrays("f")
-    for other in (merged, numbered):
-        assert posting_fault(other) == ""
-        for name, array in other.arrays("f").items():
-            np.testing.assert_array_equal(array, fresh[name], err_msg=name)
-            assert array.dtype == fresh[name].dtype
-
-
-def _damage(
-    postings: Postings, name: str, change: Callable[[NDArray[Any]], NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    arrays = postings.arrays("f")
-    arrays[f"f.{name}"] = change(arrays[f"f.{name}"].copy())
-    return arrays
-
-
-def _put(place: int, value: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    def change(array: NDArray[Any]) -> NDArray[Any]:
-        array[place] = value
-        return array
-
-    return change
-
-
-DAMAGED: dict[str, tuple[str, Callable[[NDArray[Any]], NDArray[Any]]]] = {
-    "offset descends": ("offsets", _put(1, 99)),
-    "offsets begin late": ("offsets", _put(0, 1)),
-    "offsets end early": ("offsets", lambda a: np.append(a[:-1], a[-1] - 1)),
-    "no offsets": ("offsets", lambda a: a[:0]),
-    "hashes out of order": ("hashes", lambda a: a[::-1].copy()),
-    "spelling ends descend": ("ends", _put(0, -1)),
-    "spellings cut": ("spellings", lambda a: a[:-1]),
-    "rows cut": ("rows", lambda a: a[:-1]),
-    "counts cut": ("counts", lambda a: a[:-1]),
-    "wrong type": ("rows", lambda a: a.astype(np.int64)),
-    "wrong shape": ("counts", lambda a: a[:, None]),
-    "other byte order": ("offsets", lambda a: a.astype(">i8")),
-    "length below 0": ("lengths", _put(0, -1)),
-}  # fmt: skip
-ROW_DAMAGE = {
-    "row outside": ("rows", _put(-1, 9)),
-    "row below 0": ("rows", _put(0, -1)),
-    "row far outside": ("rows", _put(-1, 2**31 - 1)),
-    "count of 0": ("counts", _put(0, 0)),
-}
-
-
-@pytest.mark.parametrize("case", DAMAGED)
-def test_damaged_arrays_are_refused_at_open(case: str) -> None:
-    """Guards against reading out of bounds in a kernel, or answering from a broken table."""
-    with pytest.raises(IndexCorrupt):
-        postings_from_arrays(_damage(build_postings([["a", "b"], ["a"]]), *DAMAGED[case]), "f")
-
-
-def test_a_missing_array_is_refused_at_open() -> None:
-    arrays = build_postings([["a"]]).arrays("f")
-    del arrays["f.rows"]
-    with pytest.raises(IndexCorrupt, match=r"f\.rows"):
-        postings_from_arrays(arrays, "f")
-
-
-@pytest.mark.parametrize("case", ROW_DAMAGE)
-def test_damaged_rows_are_refused_when_a_question_meets_them(case: str) -> None:
-    arrays = _damage(build_postings([["a"], ["a"]]), *ROW_DAMAGE[case])
-    postings = postings_from_arrays(arrays, "f")
-    assert posting_fault(postings)
-    index = LexicalIndex({"f": [postings]}, 2)
-    view = index.view(np.ones(2, dtype=bool))
-    for ask in (
-        lambda: index.search({"f": ["a"]}, {"f": 1.0}, view, Bm25(), 3),
-        lambda: index.scores({"f": ["a"]}, {"f": 1.0}, view, Bm25(), np.array([0])),
-        lambda: index.frequencies("f", ["a"], view),
-        lambda: index.rows_with("f", ["a"]),
-    ):
-        with pytest.raises(IndexCorrupt):
-            ask()
-
-
 def test_fields_of_other_sizes_are_refused() -> None:
     fields = {"a": [build_postings([["x"]])], "b": [build_postings([["x"], ["y"]])]}
     with pytest.raises(IndexCorrupt):
         LexicalIndex(fields, 2)
-
-
-def test_rankings_equal_bm25s() -> None:
-    """An outside implementation of the same formula gives the same rankings and scores."""
-    bm25s = pytest.importorskip("bm25s", reason="bm25s is not installed")
-    rng = np.random.default_rng(7)
-    vocabulary = [f"語{number}" for number in range(300)]
-    chances = 1 / np.arange(1, 301)
-    rows = [
-        [
-            str(word)
-            for word in rng.choice(vocabulary, size=rng.integers(3, 60), p=chances / chances.sum())
-        ]
-        for _ in range(700)
-    ]
-    questions = [[str(w) for w in rng.choice(vocabulary, size=6, replace=False)] for _ in range(30)]
-    _compare_with(bm25s, rows, questions, Bm25(1.2, 0.6))
-
-
-def _compare_with(
-    bm25s: Any, rows: list[list[str]], questions: list[list[str]], constants: Bm25
-) -> None:
-    theirs = bm25s.BM25(k1=constants.k1, b=constants.b, method="lucene")
-    theirs.index(rows, show_progress=False)
-    index = LexicalIndex({"f": [build_postings(rows)]}, len(rows))
-    view = index.view(np.ones(len(rows), dtype=bool))
-    compared = 0
-    for question in questions:
-        known = list(dict.fromkeys(word for word in question if word in theirs.vocab_dict))
-        if not known:
-            continue
-        expected = theirs.get_scores(known)
-        found, scores = index.search({"f": known}, {"f": 1.0}, view, constants, 20)
-        np.testing.assert_allclose(scores, expected[found], rtol=1e-5)
-        np.testing.assert_allclose(
-            scores[:20], np.sort(expected)[::-1][: len(scores[:20])], rtol=1e-5
-        )
-        compared += len(found)
-    assert compared > 20
-
-
-@pytest.mark.data
-def test_rankings_equal_bm25s_on_japanese_passages() -> None:
-    bm25s = pytest.importorskip("bm25s", reason="bm25s is not installed")
-    folder = Path(os.environ.get("RAGJP_DATA", "../shared/data")) / "jsquad"
-    if not (folder / "corpus.jsonl").is_file():
-        pytest.skip(f"no jsquad in {folder}")
-    from ragjp.japanese.terms import Analyzer
-
-    analyzer = Analyzer()
-    lines = (folder / "corpus.jsonl").read_text().splitlines()
-    texts = [json.loads(line)["text"] for line in lines[:400]]
-    rows = [analyzer.terms(text)["lemma"] for text in texts]
-    _compare_with(bm25s, rows, [row[:9] for row in rows[::20]], Bm25(0.8, 0.75))
