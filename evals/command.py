@@ -206,13 +206,13 @@ def _intervals(values: PerQuery) -> dict[str, list[float]]:
 def baseline_of(report: EvaluationReport, tolerance: float = gate.TOLERANCE) -> gate.Baseline:
     """Keep a report's scores, question by question, for later runs to be held against."""
     split = report.split
-    kept = gate.keep({row.condition: row.per_query for row in report.conditions})
+    kept = gate.keep_report(report)
     return gate.Baseline(split.dataset, split.name, split.digest, commit(), tolerance, kept)
 
 
 def _judge(baseline: gate.Baseline, report: EvaluationReport) -> int:
     """Hold the run against the baseline and say what came of it; 1 when something fell."""
-    run = gate.keep({row.condition: row.per_query for row in report.conditions})
+    run = gate.keep_report(report)
     verdict = gate.hold(run, baseline.kept, baseline.tolerance)
     texts = {query.query_id: query.text for query in report.split.queries}
     print("\n" + "\n".join(gate.sentences(verdict, NAMES, texts)))

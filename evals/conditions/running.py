@@ -190,5 +190,4 @@ def _gate(condition: NamedCondition, report: EvaluationReport) -> gate.Verdict |
     baseline = gate.read(condition.baseline)
     split = report.split
     gate.require_same_data(baseline, split.dataset, split.name, split.digest)
-    run = gate.keep({row.condition: row.per_query for row in report.conditions})
-    return gate.hold(run, baseline.kept, baseline.tolerance)
+    return gate.hold(gate.keep_report(report), baseline.kept, baseline.tolerance)

@@ -130,10 +130,32 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "none.json")
 
 
+def test_vectors_that_moved_under_the_same_settings_close_it() -> None:
+    """Guards against a fault that these questions do not feel; rounding passes, and so does another encoder that says so."""
+    base = kept()
+    rng = np.random.default_rng(3)
+    dense = rng.normal(0.87, 0.02, N)
+
+    def run(moved: np.ndarray, settings: str = "same") -> Kept:
+        return Kept(base.query_ids, base.scores, moved, settings)
+
+    before = run(dense)
+    assert hold(run(dense + rng.normal(0, 0.0012, N)), before).passed
+    shifted = run(dense + 0.005)
+    verdict = hold(shifted, before)
+    assert not verdict.passed
+    assert verdict.falls == ()
+    (said,) = sentences(verdict, NAMES, {})
+    assert "設定は基準と同じなのに、質問のベクトルが変わっています" in said
+    assert hold(run(dense + 0.005, "other"), before).passed
+    assert hold(base, before).passed  # a run without dense scores has nothing to compare
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"format": 1', '"format": 2'),
+        ('"format": 2', '"format": 1'),
+        ('"best_dense": []', '"best_dense": [0.5]'),
         ('"tolerance": 0.01', '"tolerance": 1.5'),
         ('"reranked R@1"', '"reranked R@2"'),
         ('["q000",', '["q001",'),
