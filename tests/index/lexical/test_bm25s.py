@@ -48,6 +48,8 @@ def _compare_with(
         if not known:
             continue
         expected = theirs.get_scores(known)
+        own = index.scores({"f": known}, {"f": 1.0}, view, constants, np.arange(len(rows)))
+        np.testing.assert_allclose(own.total, expected, rtol=1e-5, atol=1e-7)
         found, scores = index.search({"f": known}, {"f": 1.0}, view, constants, 20)
         np.testing.assert_allclose(scores, expected[found], rtol=1e-5)
         np.testing.assert_allclose(

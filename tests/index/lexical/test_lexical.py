@@ -22,6 +22,8 @@ from ragjp.index.lexical.search import LexicalIndex
 #: Every test runs on all paths.
 pytestmark = pytest.mark.usefixtures("path")
 
+CONSTANTS = st.sampled_from([Bm25(), Bm25(0.9, 0.4)])
+
 
 @settings(deadline=None)
 @given(ROWS, QUESTION, st.lists(st.integers(0, 24), max_size=3), st.integers(1, 8), st.randoms())
@@ -97,23 +99,45 @@ def test_a_view_answers_as_an_index_of_the_visible_rows_alone(
 
 
 @settings(deadline=None)
-@given(ROWS, QUESTION, st.integers(0, 24), st.randoms())
+@given(ROWS, QUESTION, st.integers(0, 24), st.randoms(), CONSTANTS)
 def test_scores_of_given_rows_are_those_of_the_search(
-    rows: Rows, question: Mapping[str, Sequence[str]], cut: int, random: Random
+    rows: Rows, question: Mapping[str, Sequence[str]], cut: int, random: Random, constants: Bm25
 ) -> None:
     """Guards a dense candidate that is scored otherwise than the same row found by words."""
     allowed = np.array([random.random() < 0.7 for _ in rows])
     index = index_of(rows, [cut])
     view = index.view(allowed)
-    found, scores = index.search(question, WEIGHTS, view, Bm25(), len(rows))
+    found, scores = index.search(question, WEIGHTS, view, constants, len(rows))
     every = np.array(random.sample(range(len(rows)), len(rows)), dtype=np.int64)
-    own = index.scores(question, WEIGHTS, view, Bm25(), every)
+    own = index.scores(question, WEIGHTS, view, constants, every)
     expected = np.zeros(len(rows), dtype=np.float32)
     expected[found] = scores
     np.testing.assert_array_equal(own.total, expected[every])
     for name in WEIGHTS:
-        alone = bm25_reference([row[name] for row in rows], question[name], list(allowed), Bm25())
+        alone = bm25_reference(
+            [row[name] for row in rows], question[name], list(allowed), constants
+        )
         np.testing.assert_allclose(own.fields[name], np.array(alone)[every], rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(ROWS, QUESTION, st.integers(0, 24), st.randoms())
+def test_a_view_scores_as_an_index_of_the_visible_rows_alone(
+    rows: Rows, question: Mapping[str, Sequence[str]], cut: int, random: Random
+) -> None:
+    """Non-interference of every number, not of the best alone: what a dense candidate's row scores, in all and by field."""
+    allowed = np.array([random.random() < 0.5 for _ in rows])
+    places = np.flatnonzero(allowed)
+    whole = index_of(rows, [cut])
+    alone = index_of([rows[place] for place in places])
+    seen = whole.scores(question, WEIGHTS, whole.view(allowed), Bm25(), places)
+    everything = np.ones(len(places), dtype=bool)
+    expected = alone.scores(
+        question, WEIGHTS, alone.view(everything), Bm25(), np.arange(len(places))
+    )
+    np.testing.assert_array_equal(seen.total, expected.total)
+    for name in WEIGHTS:
+        np.testing.assert_array_equal(seen.fields[name], expected.fields[name])
 
 
 @given(ROWS, st.lists(WORDS, min_size=1, max_size=3), st.integers(0, 24))

@@ -121,3 +121,13 @@ def test_damaged_rows_are_refused_when_a_question_meets_them(case: str) -> None:
     ):
         with pytest.raises(IndexCorrupt):
             ask()
+
+
+def test_a_word_with_the_hash_of_another_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spelling is compared: a query term whose hash happens to meet another term's must not match it."""
+    postings = build_postings([["休暇"]])
+    monkeypatch.setattr(
+        "ragjp.index.lexical.postings.term_hash", lambda term: int(postings.hashes[0])
+    )
+    assert postings.find(["休暇"]).tolist() == [0]
+    assert postings.find(["出張"]).tolist() == [-1]
