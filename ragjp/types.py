@@ -79,7 +79,12 @@ class Chunk:
     @property
     def indexed_text(self) -> str:
         """What is embedded and analysed: title and headings on one line, then the text."""
-        return f"{self.context}\n{self.text}" if self.context else self.text
+        return in_context(self.context, self.text)
+
+
+def in_context(context: str, text: str) -> str:
+    """What is embedded and analysed for a text: title and headings on one line, or "", then the text."""
+    return f"{context}\n{text}" if context else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from ragjp.japanese.morphemes import Tagger, Word
 from ragjp.japanese.normalize import FOLDING_VERSION, fold
 from ragjp.japanese.variants import COMPANIES, NAME_SHAPES
 from ragjp.japanese.words import WordList
+from ragjp.types import in_context
 
 if TYPE_CHECKING:
     from ragjp.japanese.bulk import BulkAnalyzer
@@ -184,7 +185,7 @@ class Analyzer:
         body
             The passage's own text.
         """
-        return {**self.terms(passage(context, body)), "title": list(self._title(context))}
+        return {**self.terms(in_context(context, body)), "title": list(self._title(context))}
 
     def _title(self, context: str) -> list[str]:
         found = self._titles.get(context)
@@ -245,7 +246,7 @@ class Analyzer:
     ) -> dict[str, TermColumn]:
         """Return what :meth:`passage_terms` returns for each (context, body), as one column a field."""
         contexts = list(dict.fromkeys(context for context, _ in passages))
-        texts = [passage(context, body) for context, body in passages]
+        texts = [in_context(context, body) for context, body in passages]
         found = self.terms_many([*texts, *contexts], workers=workers)
         place = {context: len(texts) + i for i, context in enumerate(contexts)}
         titles = np.fromiter((place[context] for context, _ in passages), np.intp, len(texts))
@@ -260,11 +261,6 @@ class Analyzer:
 def _named(words: WordList) -> str:
     """What a fingerprint says of the company's own words: nothing when there are none."""
     return f"{_WORDS}{words.digest}" if words.words else ""
-
-
-def passage(context: str, body: str) -> str:
-    """What is embedded and analysed for a passage: title and headings on one line, then its text."""
-    return f"{context}\n{body}" if context else body
 
 
 def searched_text(text: str) -> str:

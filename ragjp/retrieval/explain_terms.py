@@ -19,7 +19,7 @@ from ragjp.index.lexical.groups import FIELD, Group, Phrase
 from ragjp.index.lexical.postings import Postings
 from ragjp.index.reader import Allowed, Snapshot
 from ragjp.japanese.located import LocatedText, locate
-from ragjp.japanese.terms import Analyzer, passage
+from ragjp.japanese.terms import Analyzer
 from ragjp.retrieval.candidates import Question
 from ragjp.retrieval.explain import Origin, Place, TermMatch, TermWeight
 from ragjp.types import Chunk, IntArray, Span
@@ -198,7 +198,7 @@ def matches_of(
     place
         The passage's place among the rows that were explained.
     """
-    text = locate(analyzer, passage(chunk.context, chunk.text))
+    text = locate(analyzer, chunk.indexed_text)
     title = locate(analyzer, chunk.context)
     matches = []
     for one in found:

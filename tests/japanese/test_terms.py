@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragjp.errors import IndexMismatch
-from ragjp.japanese.terms import FIELDS, Analyzer, bigrams, passage
+from ragjp.japanese.terms import FIELDS, Analyzer, bigrams
+from ragjp.types import in_context
 
 ANALYZER = Analyzer()
 
@@ -135,7 +136,7 @@ def test_a_passage_has_the_terms_of_what_is_embedded_and_its_title_apart(context
     for _ in range(2):
         terms = ANALYZER.passage_terms(context, body)
         assert tuple(terms) == FIELDS
-        whole = ANALYZER.terms(passage(context, body))
+        whole = ANALYZER.terms(in_context(context, body))
         assert (terms["lemma"], terms["bigram"]) == (whole["lemma"], whole["bigram"])
         assert terms["title"] == lemmas(context)
         terms["title"].append("追記")
