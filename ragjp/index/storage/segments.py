@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import math
 import mmap
 import os
 import re
@@ -38,6 +37,7 @@ from numpy.typing import NDArray
 from ragjp.errors import IndexCorrupt, IndexUnreadable
 from ragjp.index.storage.catalog import SEGMENTS_NAME
 from ragjp.index.storage.disk import storage_failed, sync_folder
+from ragjp.index.storage.npy import read_header
 
 #: File stem → the array, or the parts of it that are written one after another (so that a merge need not hold it whole).
 Arrays = Mapping[str, NDArray[Any] | Sequence[NDArray[Any]]]
@@ -57,7 +57,6 @@ _KINDS = {
 _BLOCK_BYTES = 1 << 22
 #: Bytes of a mapped file that are held in memory at a time where all of it is read in order.
 _RELEASED_BYTES = 1 << 26
-_MAX_HEADER = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,31 +231,15 @@ def map_array(path: Path, n_bytes: int) -> NDArray[Any]:
     if size != n_bytes:
         raise ValueError(f"{size} ≠ {n_bytes} bytes")
     with path.open("rb") as file:
-        shape, dtype, start = _read_header(file)
-    if dtype.kind not in "iuf" or start + math.prod([*shape, dtype.itemsize]) != size:
+        header = read_header(file)
+    shape, dtype, start = header
+    if dtype.kind not in "iuf" or header.n_bytes != size:
         raise ValueError("the header does not fit the file")
     if _KINDS.get(path.stem, dtype) != dtype:
         raise ValueError(f"elements of type {dtype}")
     if size == start:
         return np.empty(shape, dtype)
     return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
-
-
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, element type and length of an array file's header."""
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("another version of the array format")
-    try:
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(
-            file, max_header_size=_MAX_HEADER
-        )
-    except (ValueError, OSError):
-        raise
-    except Exception as error:  # the parser that NumPy uses raises what it likes
-        raise ValueError(f"the header cannot be read: {error}") from error
-    if fortran or not 1 <= len(shape) <= 2 or min(shape) < 0:
-        raise ValueError("not an array in rows")
-    return shape, dtype, file.tell()
 
 
 #: What the system says of a folder, a loop of links or a socket in the place of a file: damage, not a failing disk.

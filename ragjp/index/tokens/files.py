@@ -6,7 +6,6 @@ reader is an error with a sentence and not a SIGBUS, and every row is compared w
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 import weakref
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ragjp.errors import IndexCorrupt, IndexUnreadable
 from ragjp.index.storage.disk import storage_failed
+from ragjp.index.storage.npy import read_header
 from ragjp.index.tokens.store import PackedTokens, bytes_of, row_checks, token_checks
 from ragjp.types import BoolArray, IntArray
 
@@ -27,7 +27,6 @@ SCALES_NAME = "token_scales.npy"
 _MAX_BUFFERS = 512
 #: Bytes of codes that a part read in order holds at a time.
 BLOCK_BYTES = 16 << 20
-_MAX_HEADER = 4096
 
 
 class _File:
@@ -242,18 +241,12 @@ def _open(path: Path, kind: np.dtype[np.generic]) -> tuple[_File, tuple[int, ...
     """Open an array file: the file, the array's shape, and where its numbers begin. Nothing is allocated, no pickle is read."""
     try:
         file = _File(path)
-        with os.fdopen(os.dup(file.descriptor), "rb", closefd=True) as header:
+        with os.fdopen(os.dup(file.descriptor), "rb", closefd=True) as opened:
             n_bytes = os.fstat(file.descriptor).st_size
-            version = np.lib.format.read_magic(header)
-            if version != (1, 0):
-                raise ValueError(f"形式の版が {version} です")
-            shape, fortran, found = np.lib.format.read_array_header_1_0(
-                header, max_header_size=_MAX_HEADER
-            )
-            start = header.tell()
-        if fortran or found != kind or min(shape, default=-1) < 0:
+            header = read_header(opened)
+        if header.dtype != kind:
             raise ValueError(f"{kind} の配列のはずです")
-        if start + math.prod(shape) * kind.itemsize != n_bytes:
+        if header.n_bytes != n_bytes:
             raise ValueError(f"{n_bytes} バイトは見出しと合いません")
     except (FileNotFoundError, IndexCorrupt):
         raise
@@ -263,6 +256,6 @@ def _open(path: Path, kind: np.dtype[np.generic]) -> tuple[_File, tuple[int, ...
         ) from error
     except OSError as error:
         raise storage_failed(path, error) from error
-    except Exception as error:  # NumPy's parser of headers raises what it likes
+    except ValueError as error:
         raise damaged(path, str(error)) from error
-    return file, shape, start
+    return file, header.shape, header.start
