@@ -46,6 +46,7 @@ _CODES, _LISTS = "codes", "lists"
 _MAX_SIDECAR_BYTES = 4096
 _OURS = re.compile(r"[0-9a-f]{32}\.(codes|lists|json)(\.new)?")
 _AGAIN = "ragjp index か ragjp compact で作り直されます"
+_NO_LISTS = f"近似索引がないので、厳密に検索します（遅くなります）。{_AGAIN}。"
 _NO_FAISS = "faiss が入っていないので近似索引を作らず、厳密に検索します。速くするには pip install 'ragjp[cpu]' のあと ragjp index を実行してください。"
 
 #: Files whose checksum this process has compared: device, inode, size, times → checksum. A rewritten file has another key.
@@ -162,6 +163,29 @@ def ensure_derived(index: Path, segments: Sequence[Segment], dense: Setting = "a
             problems.append(DerivedProblem("derived_unwritten", str(path), sentence))
     sweep_derived(index, keep)
     return Ensured(tuple(built), tuple(problems))
+
+
+def lists_unbuilt(
+    index: Path,
+    segments: Sequence[Segment],
+    vectors: Sequence[NDArray[np.float16]],
+    dense: Setting = "auto",
+) -> tuple[DerivedProblem, ...]:
+    """Name the lists that the recipe asks for and that are not there: the search is exact then, so :func:`open_derived` has no word of it.
+
+    Parameters
+    ----------
+    vectors
+        The segments' vectors in the same order, each (n, D) float16.
+    """
+    why = _NO_FAISS if importlib.util.find_spec("faiss") is None else _NO_LISTS
+    problems = []
+    for segment, part in zip(segments, vectors, strict=True):
+        path = _File(index, _LISTS, _vectors_record(segment), part.shape).path
+        if len(part) >= max(MIN_ROWS, lists_from(dense)) and not path.exists():
+            where = f"{DERIVED_NAME}/{path.name}"
+            problems.append(DerivedProblem("lists_unbuilt", where, why))
+    return tuple(problems)
 
 
 def sweep_derived(index: Path, keep: set[str]) -> list[str]:

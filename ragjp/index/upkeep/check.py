@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragjp.index.dense.derived import DERIVED_NAME, open_derived
+from ragjp.index.dense.derived import DERIVED_NAME, lists_unbuilt, open_derived
+from ragjp.index.dense.lists import Setting, dense_setting
 from ragjp.index.storage.catalog import (
     CATALOG_NAME,
     OLD_NAME,
@@ -145,7 +146,10 @@ def _examine_once(path: Path, connection: sqlite3.Connection, tell: Progress) ->
     tell("検査", total, total)
     strays = list(_strays(path, segments))
     sound = [one for one in segments if not by_segment[one.number].damaged] if not other else []
-    derived = list(guarded(DERIVED_NAME, lambda: _derived(path, sound), code="derived_damaged"))
+    setting = dense_setting(meta.get("recipe", ""))
+    derived = list(
+        guarded(DERIVED_NAME, lambda: _derived(path, sound, setting), code="derived_damaged")
+    )
     found = [problem for one in by_segment.values() for problem in one.problems]
     n_rows = sum(len(one.rows) for one in rows.values())
     report = CheckReport(
@@ -172,13 +176,14 @@ def _counts(connection: sqlite3.Connection, generation: int) -> list[int]:
     return counts
 
 
-def _derived(path: Path, segments: Sequence[Segment]) -> Iterator[Problem]:
-    """Derived files cost speed, not answers: what is wrong with them is a warning."""
+def _derived(path: Path, segments: Sequence[Segment], dense: Setting) -> Iterator[Problem]:
+    """Derived files cost speed, not answers: what is wrong with them, and what could not be written, is a warning."""
     vectors = []
     for segment in segments:
         file = path / SEGMENTS_NAME / segment.name / "vectors.npy"
         vectors.append(map_array(file, segment.sizes[file.name]))
-    for found in open_derived(path, segments, vectors).problems:
+    opened = open_derived(path, segments, vectors)
+    for found in (*opened.problems, *lists_unbuilt(path, segments, vectors, dense)):
         yield Problem(found.code, found.where, found.sentence)
 
 
