@@ -118,7 +118,7 @@ def _train(
             group["lr"] = rate * factor
         loss = loss_of(model, questions, chunks, batch, before[batch.chunks])
         optimizer.zero_grad()
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         seconds = (time.monotonic() - began) / (step + 1 - done)
@@ -128,7 +128,7 @@ def _train(
         if (step + 1) % given.validate_every == 0 or step + 1 == steps:
             _tell(f"step {step + 1}: {validation.scores(model, questions, chunks)}")
     _tell(f"alpha {float(model.alpha):.3f}, beta {float(model.beta):.3f}")
-    return steps
+    return int(steps)
 
 
 def _line(loss: Loss, norm: float) -> str:

@@ -26,7 +26,7 @@ from ragjp.encoders.presets import E5_SMALL
 from ragjp.index.reader import Snapshot
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.terms import Analyzer
-from ragjp.types import Document, FloatArray, IntArray, Page
+from ragjp.types import Chunk, Document, FloatArray, IntArray, Page
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -85,7 +85,8 @@ def prepare(dataset: Path, *, seed: int) -> Material:
     }
     wanted = {doc for _, _, gold in gold_of.values() for doc in gold}
     documents = [row for row in _rows(dataset / "corpus.jsonl") if row["_id"] in wanted]
-    chunks, article, passage = [], [], []
+    chunks: list[Chunk] = []
+    article, passage = [], []
     titles: dict[str, int] = {}
     first: dict[str, range] = {}
     for number, row in enumerate(documents):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +11,6 @@ from torch.nn import functional
 from evals.train.layers import Head, Layer, Places, pooled
 from evals.train.lower import LowerStates
 from ragjp.encoders.e5_file import E5File
-from ragjp.encoders.trained_file import expected_tensors
 from ragjp.types import FloatArray, IntArray
 
 TOKEN_DIM = 128
@@ -114,13 +111,6 @@ def principal(states: LowerStates, source: E5File, first: int, rows: IntArray) -
         _, vectors = torch.linalg.eigh(unit.T @ unit)
     directions: FloatArray = vectors[:, -TOKEN_DIM:].T.flip(0).contiguous().numpy()
     return directions
-
-
-def check_names(tensors: Mapping[str, FloatArray], first: int) -> None:
-    """Raise when a tensor of the weights' file is missing."""
-    missing = set(expected_tensors(first, TOKEN_DIM)) - set(tensors)
-    if missing:
-        raise ValueError(f"missing: {sorted(missing)}")
 
 
 def _array(tensor: Tensor) -> FloatArray:

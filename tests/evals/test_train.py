@@ -84,8 +84,10 @@ def test_the_packed_layers_agree_with_the_oracle(source: e5_file.E5File) -> None
 
 
 def test_late_interaction_agrees_with_the_product(source: e5_file.E5File) -> None:
-    """What is trained must be the score that ranks: the sum over question tokens of the best inner product (the product
-    takes the mean, which ranks the same)."""
+    """What is trained must be the score that ranks.
+
+    The sum over question tokens of the best inner product; the product takes the mean, which ranks the same.
+    """
     rng = np.random.default_rng(5)
     question = rng.normal(size=(6, 16)).astype(np.float32)
     documents = [rng.normal(size=(size, 16)).astype(np.float32) for size in (3, 9, 1)]

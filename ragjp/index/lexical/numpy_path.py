@@ -63,7 +63,9 @@ def best_rows(
     return rows[order], scores[order]
 
 
-def places_in(listed: NDArray[np.int32], rows: IntArray) -> tuple[IntArray, IntArray]:
+def places_in(
+    listed: NDArray[np.int32], rows: IntArray | NDArray[np.int32]
+) -> tuple[IntArray, IntArray]:
     """Which of some rows (R,) are in an ascending list (p,): their places among ``rows`` and in the list."""
     places = np.searchsorted(listed, rows)
     places[places == len(listed)] = 0
