@@ -104,8 +104,7 @@ class Tagger:
                 code="dictionary_mismatch",
             )
         known, unknown_word = r"%m\t%phl\t%pw\n", r"%m\t%phl\t%pw\t?\n"
-        self._mecab = _mecab(folder, f'-O "" -F "{known}" -U "{unknown_word}" -E ""')
-        self._lock = threading.Lock()
+        self._mecab, self._lock = _mecab(folder, f'-O "" -F "{known}" -U "{unknown_word}" -E ""')
         self._system = Dictionary(folder / "sys.dic")
         unknown = Dictionary(folder / "unk.dic")
         self._unknown = {
@@ -167,7 +166,7 @@ class NodeTagger:
 
     def __init__(self) -> None:
         self.dictionary, folder = _find_dictionary()
-        self._nodes = _mecab(folder, "", method="parseToNodeList")
+        self._nodes, _ = _mecab(folder, "", method="parseToNodeList")
 
     def __call__(self, folded_text: str) -> list[Morpheme]:
         """Split a folded text; blanks belong to no morpheme."""
@@ -206,14 +205,18 @@ def _find_dictionary() -> tuple[str, Path]:
     return f"unidic-lite {version}", Path(unidic_lite.DICDIR)
 
 
-def _mecab(folder: Path, options: str, *, method: str = "parse") -> Callable[[str], Any]:
+@lru_cache(maxsize=8)
+def _mecab(
+    folder: Path, options: str, *, method: str = "parse"
+) -> tuple[Callable[[str], Any], threading.Lock]:
+    """Open a tagger once a process, with the lock of those who share it: fugashi never closes one."""
     try:
         from fugashi import GenericTagger
     except ImportError as error:
         raise _missing("fugashi") from error
     tagger = GenericTagger(f'-r "{folder / "mecabrc"}" -d "{folder}" {options}')
     run: Callable[[str], Any] = getattr(tagger, method)
-    return run
+    return run, threading.Lock()
 
 
 def _missing(package: str) -> MissingExtra:

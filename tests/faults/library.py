@@ -44,7 +44,7 @@ def warm_up() -> None:
 
     All engines share one dictionary from now on, so this is for processes that do nothing else.
     """
-    vars(ragjp.opened)["Analyzer"] = lambda *arguments: ANALYZER
+    vars(ragjp.opened)["Analyzer"] = lambda *arguments, **named: ANALYZER
     package = Path(ragjp.__path__[0])
     for path in package.rglob("*_kernels.py"):
         load(".".join(("ragjp", *path.relative_to(package).with_suffix("").parts)))

@@ -123,3 +123,17 @@ def test_a_broken_dictionary_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(IndexMismatch, match=r"sys\.dic"):
             Dictionary(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc on this system")
+def test_taggers_share_one_open_dictionary() -> None:
+    """fugashi never closes its tagger: every engine that was opened and closed left the whole dictionary mapped."""
+
+    def maps() -> int:
+        return Path("/proc/self/maps").read_text().count("unidic_lite/dicdir/matrix.bin")
+
+    Tagger()("経費精算")
+    before = maps()
+    for _ in range(3):
+        assert [word.surface for word in Tagger()("経費精算")] == ["経費", "精算"]
+    assert maps() == before
