@@ -205,17 +205,22 @@ def _find_dictionary() -> tuple[str, Path]:
     return f"unidic-lite {version}", Path(unidic_lite.DICDIR)
 
 
-@lru_cache(maxsize=8)
 def _mecab(
     folder: Path, options: str, *, method: str = "parse"
 ) -> tuple[Callable[[str], Any], threading.Lock]:
-    """Open a tagger once a process, with the lock of those who share it: fugashi never closes one."""
     try:
         from fugashi import GenericTagger
     except ImportError as error:
         raise _missing("fugashi") from error
-    tagger = GenericTagger(f'-r "{folder / "mecabrc"}" -d "{folder}" {options}')
-    run: Callable[[str], Any] = getattr(tagger, method)
+    return _opened(GenericTagger, f'-r "{folder / "mecabrc"}" -d "{folder}" {options}', method)
+
+
+@lru_cache(maxsize=8)
+def _opened(
+    open_tagger: Callable[[str], Any], options: str, method: str
+) -> tuple[Callable[[str], Any], threading.Lock]:
+    """Open a tagger once a process, with the lock of those who share it: fugashi never closes one."""
+    run: Callable[[str], Any] = getattr(open_tagger(options), method)
     return run, threading.Lock()
 
 
