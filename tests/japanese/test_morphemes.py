@@ -127,7 +127,7 @@ def test_a_broken_dictionary_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc on this system")
 def test_taggers_share_one_open_dictionary() -> None:
-    """fugashi never closes its tagger: every engine that was opened and closed left the whole dictionary mapped."""
+    """Fugashi never closes its tagger: every engine that was opened and closed left the whole dictionary mapped."""
 
     def maps() -> int:
         return Path("/proc/self/maps").read_text().count("unidic_lite/dicdir/matrix.bin")
