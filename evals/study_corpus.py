@@ -36,7 +36,7 @@ _PAGE_CHARS = (450, 1600)
 _FILE_PARAGRAPHS = 60
 #: Share of characters that are misread or lost.
 _MISREAD = 0.01
-_KINDS = {"paragraph": 0.70, "table": 0.15, "image": 0.15}
+KINDS = {"paragraph": 0.70, "table": 0.15, "image": 0.15}
 _LOOK_ALIKE = str.maketrans(
     "ー一0Oエ工ロ口カ力二ニソンシツはほばぱ日目未末土士夕タ卜トへヘ",
     "一ーO0工エ口ロ力カニ二ンソツシほはぱば目日末未士土タ夕ト卜ヘへ",
@@ -172,9 +172,9 @@ def _pages(
     names: list[str] = []
     wanted, number = int(rng.integers(*_PAGE_CHARS)), 1
     for place, (name, text) in enumerate(one.paragraphs):
-        kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
+        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
         kinds[name] = kind
-        parts.append(_degraded(text, kind, width, rng))
+        parts.append(degrade(text, kind, width, rng))
         names.append(name)
         if sum(map(len, parts)) >= wanted or place == len(one.paragraphs) - 1:
             yield "\n".join(filter(None, [header, *parts, f"- {number} -"])), names
@@ -182,7 +182,8 @@ def _pages(
             number += 1
 
 
-def _degraded(text: str, kind: str, width: int, rng: np.random.Generator) -> str:
+def degrade(text: str, kind: str, width: int, rng: np.random.Generator) -> str:
+    """A text as it comes out of a company's page: broken lines, rows of a ``table``, or the scattered labels of an ``image``."""
     if kind == "table":
         cells = [_ENDINGS.sub("", cell.strip()) for cell in _CELLS.split(text) if cell.strip()]
         columns = int(rng.integers(2, 4))

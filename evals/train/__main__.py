@@ -1,6 +1,6 @@
 """``python -m evals.train DATASET --steps N --decay M --out FILE``: train, and write the weights that ragjp ships.
 
-The rate rises over 20 steps, stays, and falls to 0 over the last ``--decay`` steps. Progress goes to standard error. ``--state FOLDER`` keeps
+The rate rises over 20 steps, stays, and falls to 0 over the last ``--decay`` steps; what is written is the running mean of the weights. Progress goes to standard error. ``--state FOLDER`` keeps
 what was computed and, every 25 steps, where training stands; the same command goes on from there. A file ``finish`` in that folder
 begins the fall at once, and the last line says with which ``--steps`` the same weights come out again.
 """
@@ -8,6 +8,7 @@ begins the fall at once, and the last line says with which ``--steps`` the same 
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from evals.train.batches import Batches
+from evals.train.batches import Batches, nearest
 from evals.train.lower import LowerStates, compute
 from evals.train.material import Material, prepare, untouched_vectors
 from evals.train.model import TOKEN_DIM, Upper, principal
@@ -30,7 +31,9 @@ from ragjp.encoders import bundled, e5_file
 from ragjp.encoders.trained_file import Facts, write_weights
 
 NAME = "multilingual-e5-small-ja"
-_RATES = {"layers": 1e-4, "head": 5e-4, "scales": 1e-2}
+_RATES = {"layers": 5e-5, "head": 3e-4, "scales": 1e-2}
+#: Share of the mean that one step replaces, once there are as many steps.
+_MEAN = 0.02
 _WARM_UP = 20
 _SAVE_EVERY = 25
 
@@ -62,7 +65,7 @@ def main() -> None:
         return compute(source, first, texts, path, lambda a, b: _tell(f"{name} {a}/{b}"))
 
     questions, chunks = lower("questions"), lower("chunks")
-    rows = np.random.default_rng(given.seed).choice(len(chunks.texts), 60, replace=False)
+    rows = np.random.default_rng(given.seed).choice(len(material.names), 60, replace=False)
     model = Upper(source, first, principal(chunks, source, first, np.sort(rows)))
     steps = _train(given, model, material, questions, chunks, before)
     commit = subprocess.run(
@@ -102,10 +105,12 @@ def _train(
     }
     groups = [{"params": parameters[name], "lr": rate} for name, rate in _RATES.items()]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01, betas=(0.9, 0.98))
-    validation = Validation(material, questions=150, depth=10, seed=given.seed)
-    done = _load(given.state / "standing.safetensors", model, optimizer)
+    validation = Validation(material, questions=300, depth=10, seed=given.seed)
+    mean = copy.deepcopy(model)
+    done = _load(given.state / "standing.safetensors", model, mean, optimizer)
     steps, began = given.steps, time.monotonic()
-    batches = itertools.islice(Batches(material, seed=given.seed), done, None)
+    near = nearest(before.numpy(), material.passage)
+    batches = itertools.islice(Batches(material, near, seed=given.seed), done, None)
     if not done:
         _tell(f"step 0: {validation.scores(model, questions, chunks)}")
     for step, batch in enumerate(batches, done):
@@ -121,14 +126,22 @@ def _train(
         loss.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        _follow(mean, model, max(_MEAN, 1 / (step + 1)))
         seconds = (time.monotonic() - began) / (step + 1 - done)
         _tell(f"step {step + 1}/{steps} {seconds:.1f} s {_line(loss, float(norm))}")
         if (step + 1) % _SAVE_EVERY == 0:
-            _save(given.state / "standing.safetensors", model, optimizer, step + 1)
+            _save(given.state / "standing.safetensors", model, mean, optimizer, step + 1)
         if (step + 1) % given.validate_every == 0 or step + 1 == steps:
-            _tell(f"step {step + 1}: {validation.scores(model, questions, chunks)}")
+            _tell(f"step {step + 1}: {validation.scores(mean, questions, chunks)}")
+    model.load_state_dict(mean.state_dict())
     _tell(f"alpha {float(model.alpha):.3f}, beta {float(model.beta):.3f}")
     return int(steps)
+
+
+def _follow(mean: Upper, model: Upper, share: float) -> None:
+    with torch.no_grad():
+        for behind, now in zip(mean.parameters(), model.parameters(), strict=True):
+            behind.lerp_(now, share)
 
 
 def _line(loss: Loss, norm: float) -> str:
@@ -139,8 +152,11 @@ def _line(loss: Loss, norm: float) -> str:
     )
 
 
-def _save(path: Path, model: Upper, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(
+    path: Path, model: Upper, mean: Upper, optimizer: torch.optim.Optimizer, step: int
+) -> None:
     tensors = {"step": torch.tensor(step)}
+    tensors |= {f"{name}:mean": each.detach() for name, each in mean.named_parameters()}
     for name, parameter in model.named_parameters():
         state = optimizer.state[parameter]
         tensors[name] = parameter.detach()
@@ -151,11 +167,13 @@ def _save(path: Path, model: Upper, optimizer: torch.optim.Optimizer, step: int)
     part_file.rename(path)
 
 
-def _load(path: Path, model: Upper, optimizer: torch.optim.Optimizer) -> int:
+def _load(path: Path, model: Upper, mean: Upper, optimizer: torch.optim.Optimizer) -> int:
     if not path.exists():
         return 0
     tensors = load_file(path)
     with torch.no_grad():
+        for name, parameter in mean.named_parameters():
+            parameter.copy_(tensors[f"{name}:mean"])
         for name, parameter in model.named_parameters():
             parameter.copy_(tensors[name])
             optimizer.state[parameter] = {

@@ -18,19 +18,26 @@ QUESTIONS_A_CHUNK = 4
 #: A chunk is hard when a wrong one reaches this share of its own BM25 score for one of its questions.
 _HARD = 0.85
 #: How many of the others begin a cluster in an epoch.
-_EASY_SHARE = 0.35
+_EASY_SHARE = 0.6
+#: A wrong chunk that BM25 puts this far above the gold is likely no worse an answer: it is left alone.
+_SUSPECT = 1.5
+#: How often a chunk or a question is taken roughened.
+_ROUGH_CHUNKS, _ROUGH_QUESTIONS = 0.3, 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """P chunks and Q questions.
 
+    chunks, questions : rows of the material. chunk_texts, question_texts : rows of its texts, plain or roughened.
     target : (Q,) int64, the place of each question's gold among the chunks. left_out : (Q, P) bool, other chunks of the gold's
     passage, which may hold the answer too. bm25 : (Q, P) float32.
     """
 
     chunks: IntArray
     questions: IntArray
+    chunk_texts: IntArray
+    question_texts: IntArray
     target: IntArray
     left_out: BoolArray
     bm25: FloatArray
@@ -39,14 +46,16 @@ class Batch:
 class Batches:
     """Endless batches, epoch after epoch, the same for the same seed."""
 
-    def __init__(self, material: Material, *, seed: int) -> None:
+    def __init__(self, material: Material, near: IntArray, *, seed: int) -> None:
+        """``near`` (C, 10): the chunks of other passages whose pooled vectors are nearest to each chunk's."""
         self._material = material
+        self._near = near
         self._seed = seed
         held_articles = np.unique(material.article[material.gold[material.held_out]])
         self._usable = ~np.isin(material.article, held_articles)
         self._questions: dict[int, list[int]] = defaultdict(list)
         self._harm: dict[int, Counter[int]] = defaultdict(Counter)
-        self._hard = np.zeros(len(material.chunks), bool)
+        self._hard = np.zeros(len(material.names), bool)
         for question in np.flatnonzero(~material.held_out).tolist():
             self._note(question)
 
@@ -61,7 +70,8 @@ class Batches:
         ratio = scores[1:] / max(float(scores[0]), 1e-6)
         self._hard[gold] |= bool((ratio > _HARD).any())
         for chunk, near in zip(rows[1:].tolist(), ratio.tolist(), strict=True):
-            self._harm[gold][chunk] += max(min(near, 1.5) - 0.5, 0.0)
+            if near < _SUSPECT:
+                self._harm[gold][chunk] += max(near - 0.5, 0.0)
 
     def __iter__(self) -> Iterator[Batch]:
         epoch = 0
@@ -96,4 +106,18 @@ class Batches:
         same = material.passage[rows][None] == material.passage[rows[place_of]][:, None]
         same[np.arange(len(asked)), place_of] = False
         bm25 = (material.question_terms[asked] @ material.chunk_terms[rows].T).toarray()
-        return Batch(rows, asked, place_of, same, bm25.astype(np.float32))
+        rough_chunks = rows + len(material.names) * (rng.random(len(rows)) < _ROUGH_CHUNKS)
+        rough_questions = asked + len(material.gold) * (rng.random(len(asked)) < _ROUGH_QUESTIONS)
+        return Batch(
+            rows, asked, rough_chunks, rough_questions, place_of, same, bm25.astype(np.float32)
+        )
+
+
+def nearest(vectors: FloatArray, passage: IntArray, *, n: int = 10) -> IntArray:
+    """(C, n) the chunks of other passages with the greatest inner product, nearest first."""
+    found = np.empty((len(vectors), n), np.int64)
+    for begin in range(0, len(vectors), 1024):
+        scores = vectors[begin : begin + 1024] @ vectors.T
+        scores[passage[begin : begin + 1024, None] == passage[None]] = -1
+        found[begin : begin + 1024] = np.argsort(-scores, axis=1)[:, :n]
+    return found

@@ -7,9 +7,9 @@ articles are held out whole, to see while training whether it helps, and for the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ from scipy import sparse
 from evals.dataset import DatasetError, open_dataset
 from evals.held_out import held_out_documents
 from evals.indexes import build_corpus, default_recipe
+from evals.perturb import KINDS as WAYS
+from evals.perturb import perturb
+from evals.study_corpus import KINDS, degrade
 from ragjp.config import Chunking
 from ragjp.encoders import bundled
 from ragjp.encoders.presets import E5_SMALL
@@ -55,7 +58,10 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """C chunks and Q questions.
+    """C chunks and Q questions, each of them twice: as it is (row i), and roughened (row C + i, Q + i).
+
+    A roughened chunk looks like the text of a company's page (:func:`evals.study_corpus.degrade`), a roughened question is asked
+    another way (:mod:`evals.perturb`): training on both keeps the model from learning only what encyclopedias look like.
 
     names : the chunks' ids. article, passage : (C,) int64, which article and which passage a chunk is of. gold : (Q,) int64, the chunk with the answer.
     held_out : (Q,) bool, questions about held-out articles. confused : (Q, 30) int64, the chunks that BM25 likes best, the
@@ -107,11 +113,12 @@ def prepare(dataset: Path, *, seed: int) -> Material:
     held = held_out_documents(dataset / "corpus.jsonl", split, seed=seed)
     gold_rows = np.array(gold)
     article_rows, passage_rows = np.array(article), np.array(passage)
-    chunk_terms, question_terms = _terms([c.indexed_text for c in chunks], texts)
+    plain = [chunk.indexed_text for chunk in chunks]
+    chunk_terms, question_terms = _terms(plain, texts)
     tokenizer = _tokenizer()
     return Material(
-        _split(tokenizer, E5_SMALL.passage_prefix, [c.indexed_text for c in chunks]),
-        _split(tokenizer, E5_SMALL.query_prefix, texts),
+        _split(tokenizer, E5_SMALL.passage_prefix, [*plain, *_roughened(chunks, seed)]),
+        _split(tokenizer, E5_SMALL.query_prefix, [*texts, *_asked_another_way(texts, seed)]),
         tuple(chunk.chunk_id for chunk in chunks),
         article_rows,
         passage_rows,
@@ -143,6 +150,21 @@ def _rows(path: Path) -> Iterable[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
+
+
+def _roughened(chunks: Sequence[Chunk], seed: int) -> Iterator[str]:
+    rng = np.random.default_rng([seed, 1])
+    kinds, shares = list(KINDS), list(KINDS.values())
+    for chunk in chunks:
+        width = int(rng.integers(18, 45))
+        rough = degrade(chunk.text, str(rng.choice(kinds, p=shares)), width, rng)
+        yield replace(chunk, text=rough).indexed_text
+
+
+def _asked_another_way(texts: Sequence[str], seed: int) -> Iterator[str]:
+    rng = np.random.default_rng([seed, 2])
+    for number, text in enumerate(texts):
+        yield perturb(text, WAYS[rng.integers(len(WAYS))], seed=seed + number)
 
 
 def _tokenizer() -> Tokenizer:

@@ -38,8 +38,8 @@ def loss_of(
     gradient on what BM25 gets wrong, as the product mixes the two. ``before`` (P, H): pooled vectors of the untouched model, which
     the new ones must stay near, so that the pooled vector keeps what it knows of other texts.
     """
-    asked = Vectors(model, questions, batch.questions, weighted=True)
-    found = Vectors(model, chunks, batch.chunks, weighted=False)
+    asked = Vectors(model, questions, batch.question_texts, weighted=True)
+    found = Vectors(model, chunks, batch.chunk_texts, weighted=False)
     rows, inside = padded(found.tokens, found.sizes)
     late = model.alpha * maxsim(asked.tokens, asked.owner, len(asked.sizes), rows, inside)
     mixed = late + model.beta * torch.from_numpy(batch.bm25)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from evals.train.batches import Batches
+from evals.train.batches import Batches, nearest
 from evals.train.layers import Embeddings, Layer, Places, pooled
 from evals.train.lower import compute
 from evals.train.material import Material, Texts
@@ -53,8 +53,8 @@ def material_of(seed: int = 3) -> Material:
         [rng.permutation(np.flatnonzero(passage != passage[row]))[:30] for row in range(n)]
     )
     return Material(
-        texts_of(rng.integers(4, 20, n).tolist(), 1),
-        texts_of(rng.integers(3, 8, n).tolist(), 2),
+        texts_of(rng.integers(4, 20, 2 * n).tolist(), 1),
+        texts_of(rng.integers(3, 8, 2 * n).tolist(), 2),
         tuple(map(str, range(n))),
         article,
         passage,
@@ -64,6 +64,21 @@ def material_of(seed: int = 3) -> Material:
         terms,
         sparse.csr_array((terms.toarray() > 0).astype(float)),
     )
+
+
+def batches_of(material: Material, seed: int) -> Batches:
+    vectors = np.random.default_rng(9).normal(size=(48, 8)).astype(np.float32)
+    return Batches(material, nearest(vectors, material.passage), seed=seed)
+
+
+def test_the_nearest_are_of_other_passages_and_in_order() -> None:
+    """A passage's own other chunk as its negative would teach the model that the answer is wrong."""
+    rng = np.random.default_rng(2)
+    vectors, passage = rng.normal(size=(30, 4)).astype(np.float32), np.arange(30) // 3
+    for row, found in enumerate(nearest(vectors, passage, n=5)):
+        scores = vectors @ vectors[row]
+        others = np.flatnonzero(passage != passage[row])
+        assert found.tolist() == others[np.argsort(-scores[others])][:5].tolist()
 
 
 def test_the_packed_layers_agree_with_the_oracle(source: e5_file.E5File) -> None:
@@ -105,15 +120,17 @@ def test_late_interaction_agrees_with_the_product(source: e5_file.E5File) -> Non
 def test_batches_are_the_same_for_a_seed_and_keep_held_out_articles_out() -> None:
     """A held-out article in a batch, or a gold passage's other chunk as a negative, would spoil what is measured or learned."""
     material = material_of()
-    first = list(islice(Batches(material, seed=1), 4))
-    again = list(islice(Batches(material, seed=1), 4))
-    other = list(islice(Batches(material, seed=2), 4))
+    first = list(islice(batches_of(material, 1), 4))
+    again = list(islice(batches_of(material, 1), 4))
+    other = list(islice(batches_of(material, 2), 4))
     for batch, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(batch.chunks, same.chunks)
         np.testing.assert_array_equal(batch.questions, same.questions)
         assert not (material.article[batch.chunks] == 2).any()
         assert len(set(batch.chunks.tolist())) == len(batch.chunks)
         np.testing.assert_array_equal(batch.chunks[batch.target], material.gold[batch.questions])
+        np.testing.assert_array_equal(batch.chunk_texts % 48, batch.chunks)
+        np.testing.assert_array_equal(batch.question_texts % 48, batch.questions)
         passages = material.passage[batch.chunks]
         own = passages[None] == passages[batch.target][:, None]
         own[np.arange(len(own)), batch.target] = False
@@ -137,7 +154,7 @@ def test_a_few_steps_make_the_loss_smaller_and_the_names_are_those_of_the_file(
     names = {name for name in model.tensors() if name.startswith("l1.")}
     assert len(names) == 16
     assert {"l1.q.w", "l1.fo.b", "l1.oln.w"} <= names
-    batch = next(iter(Batches(material, seed=1)))
+    batch = next(iter(batches_of(material, 1)))
     with torch.no_grad():
         before = Vectors(model, chunks, batch.chunks, weighted=False).pooled
     untrained = {name: array.copy() for name, array in model.tensors().items()}
