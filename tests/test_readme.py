@@ -59,6 +59,8 @@ def test_every_recipe_shown_can_be_read(name: str, root: Path, tmp_path: Path) -
     """A recipe copied from a README and refused for a key that does not exist."""
     shown = blocks(root / name, "toml")
     assert shown
+    (tmp_path / "synonyms.tsv").write_text("社食\t食堂\n", encoding="utf-8")
+    (tmp_path / "words.csv").write_text("情シス,ジョウシス\n", encoding="utf-8")
     for body in shown:
         recipe = tmp_path / "shown.toml"
         recipe.write_text(body if "name =" in body else f'name = "x"\n{body}', encoding="utf-8")
