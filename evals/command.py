@@ -15,19 +15,19 @@ from evals.answerable import AnswerableReport, answerability
 from evals.answerable import report_text as answerable_text
 from evals.answerable import report_values as answerable_values
 from evals.dataset import Split, open_dataset
+from evals.exchange.trec import run_lines, scored_run
 from evals.hardest import hardest, hardest_json, texts_of
-from evals.html_report import html_report
+from evals.html.report import html_report
 from evals.indexes import Progress, searcher_for
 from evals.measures import MEASURES, MRR, NDCG, R1, R5, R10, R100, PerQuery, per_query
 from evals.never_worse import NeverWorse, never_worse
 from evals.never_worse import lines as never_worse_lines
 from evals.never_worse import to_json as never_worse_json
-from evals.perturb_report import chosen_kinds, loss_json, loss_table, losses
 from evals.provenance import commit
 from evals.report import NAMES, per_query_lines, table, to_json, write
+from evals.robustness.perturb_report import chosen_kinds, loss_json, loss_table, losses
 from evals.runner import EVERYONE, EvaluationReport, evaluate
 from evals.statistics import intervals
-from evals.trec import run_lines, scored_run
 from ragjp.cli.arguments import positive
 from ragjp.cli.progress import ProgressDisplay
 from ragjp.config import cache_folder

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from evals.dataset import DatasetError, open_dataset
-from evals.held_out import held_out_documents
+from evals.fitting.held_out import held_out_documents
+from evals.fitting.study_corpus import KINDS, degrade
 from evals.indexes import build_corpus, default_recipe
-from evals.perturb import KINDS as WAYS
-from evals.perturb import perturb
-from evals.study_corpus import KINDS, degrade
+from evals.robustness.perturb import KINDS as WAYS
+from evals.robustness.perturb import perturb
 from ragjp.config import Chunking
 from ragjp.encoders import bundled
 from ragjp.encoders.presets import E5_SMALL
@@ -60,8 +60,8 @@ class Texts:
 class Material:
     """C chunks and Q questions, each of them twice: as it is (row i), and roughened (row C + i, Q + i).
 
-    A roughened chunk looks like the text of a company's page (:func:`evals.study_corpus.degrade`), a roughened question is asked
-    another way (:mod:`evals.perturb`): training on both keeps the model from learning only what encyclopedias look like.
+    A roughened chunk looks like the text of a company's page (:func:`evals.fitting.study_corpus.degrade`), a roughened question is asked
+    another way (:mod:`evals.robustness.perturb`): training on both keeps the model from learning only what encyclopedias look like.
 
     names : the chunks' ids. article, passage : (C,) int64, which article and which passage a chunk is of. gold : (Q,) int64, the chunk with the answer.
     held_out : (Q,) bool, questions about held-out articles. confused : (Q, 30) int64, the chunks that BM25 likes best, the

@@ -31,9 +31,9 @@ EVALUATIONS = {
     "eval": ("質問と正解の組（BEIR 形式）で、正しさと速さを測る", "evals.command"),
     "eval-draft": (
         "索引の文書から質問の下書きを作り、人が確かめたものを評価用データにする",
-        "evals.draft_command",
+        "evals.drafts.command",
     ),
-    "eval-convert": ("評価用データを BEIR、MTEB、TREC の形式の間で移す", "evals.convert"),
+    "eval-convert": ("評価用データを BEIR、MTEB、TREC の形式の間で移す", "evals.exchange.convert"),
 }
 
 Command = Callable[[argparse.Namespace], int]

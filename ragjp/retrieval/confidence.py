@@ -16,7 +16,7 @@ Every one is free of scale and can only speak for an answer: the weights of the 
     p = max over c of 1 / (1 + exp(-(bias + sum_j w_j (x_j - mean_j) / scale_j)))
 
 What is read is the question, the visible candidates and the visible statistics: a hidden document changes nothing. The weights are
-fitted by ``python -m evals.answerable_fit`` on JaQuAD ``train``; ``confidence.json`` holds them with their error rates.
+fitted by ``python -m evals.fitting.answerable`` on JaQuAD ``train``; ``confidence.json`` holds them with their error rates.
 """
 
 from __future__ import annotations

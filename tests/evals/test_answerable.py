@@ -21,7 +21,8 @@ from evals.answerable import (
     report_text,
     report_values,
 )
-from evals.answerable_fit import (
+from evals.dataset import Query, Split
+from evals.fitting.answerable import (
     fit_logistic,
     fit_model,
     main,
@@ -29,7 +30,6 @@ from evals.answerable_fit import (
     save_signals,
     write_models,
 )
-from evals.dataset import Query, Split
 from ragjp.config import EncoderChoice, Recipe
 from ragjp.engine import Engine
 from ragjp.jobs.build import build

@@ -9,7 +9,7 @@ import pytest
 
 from evals.command import add_arguments, run
 from evals.dataset import DatasetError, open_dataset
-from evals.formats import read_collection, write_collection
+from evals.exchange.formats import read_collection, write_collection
 from evals.indexes import index_name
 from evals.provenance import commit
 from ragjp.config import Recipe, cache_folder
@@ -195,7 +195,7 @@ def test_fitting_prints_a_recipe_and_refuses_what_is_measured(
     toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Guards against weights tuned on the test questions from the command line."""
-    from evals.fit import main
+    from evals.fitting.weights import main
 
     options = [str(toy), "--recipe", str(tmp_path / "toy.toml")]
     assert main(options) == 2

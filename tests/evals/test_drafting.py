@@ -11,13 +11,13 @@ from threading import Thread
 
 import pytest
 
-from evals import draft_command
 from evals.dataset import DatasetError, open_dataset
-from evals.draft_passages import is_boilerplate, passages
-from evals.draft_review import COLUMNS, accept, write_drafts
-from evals.draft_rules import problem_of
-from evals.drafting import Draft, draft, llm_writer, prompt_for
-from evals.formats import read_beir
+from evals.drafts import command as draft_command
+from evals.drafts.drafting import Draft, draft, llm_writer, prompt_for
+from evals.drafts.passages import is_boilerplate, passages
+from evals.drafts.review import COLUMNS, accept, write_drafts
+from evals.drafts.rules import problem_of
+from evals.exchange.formats import read_beir
 from ragjp.config import Answering, Recipe, load_recipe
 from ragjp.errors import AccessDenied, LLMError, RequestError
 from ragjp.jobs.build import build

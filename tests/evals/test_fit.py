@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.component_scores import ComponentScores, Judged, Weights, collect
 from evals.dataset import DatasetError, Query, Split
-from evals.fit import as_toml, beside_parents, search, training_sample, value_of, weights_of
+from evals.fitting.component_scores import ComponentScores, Judged, Weights, collect
+from evals.fitting.weights import (
+    as_toml,
+    beside_parents,
+    search,
+    training_sample,
+    value_of,
+    weights_of,
+)
 from evals.measures import ndcg, rank
 from evals.runner import EVERYONE, evaluate
 from ragjp.config import Recipe, Reranking
@@ -186,7 +193,7 @@ def test_a_sample_of_held_out_articles_holds_no_trained_question_and_few_of_one_
     """Guards against constants fitted on what the encoder has learned by heart, or on one long article."""
     import json
 
-    from evals.held_out import PER_ARTICLE, held_out_documents, held_out_sample
+    from evals.fitting.held_out import PER_ARTICLE, held_out_documents, held_out_sample
 
     rows = [{"_id": f"d{n}", "title": f"記事{n // 2}", "text": "本文"} for n in range(200)]
     (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")

@@ -9,9 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.dataset import DatasetError, open_dataset
-from evals.formats import FORMATS, Collection, Format, Record, read_collection, write_collection
-from evals.measures import MEASURES, rank, reference
-from evals.trec import (
+from evals.exchange.formats import (
+    FORMATS,
+    Collection,
+    Format,
+    Record,
+    read_collection,
+    write_collection,
+)
+from evals.exchange.trec import (
     decode_id,
     decode_text,
     encode_id,
@@ -20,6 +26,7 @@ from evals.trec import (
     read_run,
     run_lines,
 )
+from evals.measures import MEASURES, rank, reference
 
 #: Ids as companies have them: blanks of every kind, percent signs, half of an escape, Japanese.
 IDS = (

@@ -14,13 +14,13 @@ from evals import answerable
 from evals.answerable import AnswerableReport
 from evals.dataset import Query, Split
 from evals.hardest import hardest
-from evals.html_page import element, page, text
-from evals.html_plots import Axis, Point, bars, dots, over_range
-from evals.html_report import html_report, length_groups
+from evals.html.page import element, page, text
+from evals.html.plots import Axis, Point, bars, dots, over_range
+from evals.html.report import html_report, length_groups
 from evals.latency import Latency
 from evals.measures import MEASURES, mean, reference
 from evals.never_worse import WHOLE, NeverWorse, Row
-from evals.perturb_report import Loss
+from evals.robustness.perturb_report import Loss
 from evals.runner import Asked, Comparison, ConditionResult, EvaluationReport
 from evals.statistics import Interval
 

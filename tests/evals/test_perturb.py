@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.dataset import DatasetError, Query, Split
-from evals.perturb import KINDS, Kind, perturb
-from evals.perturb_report import chosen_kinds, loss_json, loss_table, losses
-from evals.perturb_words import HALF_WIDTH, HOMOPHONES, OLD_KANJI, SAME_ROW, SPELLINGS
+from evals.robustness.perturb import KINDS, Kind, perturb
+from evals.robustness.perturb_report import chosen_kinds, loss_json, loss_table, losses
+from evals.robustness.perturb_words import HALF_WIDTH, HOMOPHONES, OLD_KANJI, SAME_ROW, SPELLINGS
 from ragjp.japanese.normalize import fold
 from ragjp.types import Hit, Ranking, View
 
@@ -106,7 +106,7 @@ def test_losses_count_every_question_and_ask_no_unchanged_one_again() -> None:
 
 def test_a_loss_is_marked_and_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards a table without the mark for more than two points."""
-    from evals import perturb_report
+    from evals.robustness import perturb_report
 
     monkeypatch.setattr(perturb_report, "perturb", lambda text, kind, seed: f"別{text}")
     queries = tuple(Query(str(n), f"問{n}") for n in range(30))

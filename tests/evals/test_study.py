@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from evals.dataset import Query, Split, open_dataset
-from evals.features import collect, joined
+from evals.fitting.features import collect, joined
+from evals.fitting.study import Features, Product, compared
+from evals.fitting.study_corpus import make
 from evals.runner import EVERYONE
-from evals.study import Features, Product, compared
-from evals.study_corpus import make
 from ragjp.config import Recipe
 from ragjp.engine import Engine
 from ragjp.jobs.build import build

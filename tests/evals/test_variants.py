@@ -9,7 +9,7 @@ import pytest
 
 from evals.dataset import DatasetError
 from evals.indexes import Condition
-from evals.variants import (
+from evals.robustness.variants import (
     DIRECTIONS,
     GOAL,
     Found,
@@ -20,7 +20,7 @@ from evals.variants import (
     same_terms,
     shares,
 )
-from evals.variants_corpus import (
+from evals.robustness.variants_corpus import (
     DATA,
     SENTENCES,
     Pair,

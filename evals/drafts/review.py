@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from evals.dataset import DatasetError, open_dataset, wrong_line
-from evals.drafting import Draft
-from evals.formats import Collection, Record, read_beir, write_beir
+from evals.drafts.drafting import Draft
+from evals.exchange.formats import Collection, Record, read_beir, write_beir
 from evals.report import write
 from ragjp.japanese.normalize import fold
 

@@ -8,11 +8,11 @@ from typing import Final
 
 from evals.answerable import AnswerableReport
 from evals.answerable import Interval as WithValue
-from evals.html_page import Markup, element, joined, table
-from evals.html_plots import Point, over_range
-from evals.html_words import percent, points, signed_span, span
-from evals.perturb import TITLES
-from evals.perturb_report import MOST_LOST, Loss
+from evals.html.page import Markup, element, joined, table
+from evals.html.plots import Point, over_range
+from evals.html.words import percent, points, signed_span, span
+from evals.robustness.perturb import TITLES
+from evals.robustness.perturb_report import MOST_LOST, Loss
 from evals.statistics import Interval
 
 _HIDDEN: Final = {"document": "文書", "file": "ファイル", "title": "題名が同じ文書"}

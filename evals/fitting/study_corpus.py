@@ -1,4 +1,4 @@
-"""A corpus like a company's, made of encyclopedia paragraphs: ``python -m evals.study_corpus JAQUAD OUT``.
+"""A corpus like a company's, made of encyclopedia paragraphs: ``python -m evals.fitting.study_corpus JAQUAD OUT``.
 
 Encyclopedia paragraphs are clean, short and about one thing; the pages of a company's PDFs are not. To choose formulas for such
 pages without looking at the set they are measured on, articles of JaQuAD ``train`` are made into files::
@@ -8,7 +8,7 @@ pages without looking at the set they are measured on, articles of JaQuAD ``trai
 Lines are cut inside words, some characters are misread or lost, each page repeats its file's title, and of every hundred
 paragraphs fifteen become rows of a table and fifteen the scattered labels of a figure. A question's gold is its page;
 Questions are
-about held-out articles alone (:mod:`evals.held_out`); ``kind`` (paragraph, table, image) is in its metadata, as in the set that this stands for. Everything follows from one seed.
+about held-out articles alone (:mod:`evals.fitting.held_out`); ``kind`` (paragraph, table, image) is in its metadata, as in the set that this stands for. Everything follows from one seed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from evals.dataset import QRELS_HEADER, DatasetError, Query, open_dataset
-from evals.held_out import held_out_documents, held_out_questions, spread
+from evals.fitting.held_out import held_out_documents, held_out_questions, spread
 from ragjp.japanese.normalize import fold
 from ragjp.japanese.terms import bigrams
 from ragjp.types import FloatArray
@@ -229,7 +229,8 @@ def _write_questions(
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the corpus; 0 when made."""
     parser = argparse.ArgumentParser(
-        prog="python -m evals.study_corpus", description="社内文書に似せた学習用の文書集を作る"
+        prog="python -m evals.fitting.study_corpus",
+        description="社内文書に似せた学習用の文書集を作る",
     )
     parser.add_argument("source", type=Path, metavar="JAQUAD")
     parser.add_argument("target", type=Path, metavar="OUT")

@@ -2,8 +2,8 @@
 
 ::
 
-    python -m evals.study_corpus JAQUAD ~/.cache/ragjp/study/pages --files 7 --questions 500      # once: pages like a company's
-    python -m evals.fit JAQUAD ~/.cache/ragjp/study/pages --split train --model multilingual-e5-small-ja
+    python -m evals.fitting.study_corpus JAQUAD ~/.cache/ragjp/study/pages --files 7 --questions 500      # once: pages like a company's
+    python -m evals.fitting.weights JAQUAD ~/.cache/ragjp/study/pages --split train --model multilingual-e5-small-ja
 
 Four numbers are searched for (the share of bigrams in BM25, of the dense ranking in the fusion, of MaxSim in the reranked
 score, and of the dense ranking in the rest of it) that give the greatest nDCG@10, the mean over the datasets: a coarse grid, then
@@ -14,8 +14,8 @@ are refused.
 
 ``rerank.page_share`` is not fitted here: the fit takes it as 0, as the default is. Whether it is worth more with another encoder::
 
-    python -m evals.features DATASET --model multilingual-e5-small-ja --sample 800    # again until it says 残り 0 件
-    python -m evals.study ~/.cache/ragjp/study/features/...
+    python -m evals.fitting.features DATASET --model multilingual-e5-small-ja --sample 800    # again until it says 残り 0 件
+    python -m evals.fitting.study ~/.cache/ragjp/study/features/...
 
 The weights go into the defaults of :class:`ragjp.config.Retrieval` and :class:`ragjp.config.Reranking`.
 """
@@ -33,9 +33,9 @@ from typing import Literal
 
 import numpy as np
 
-from evals.component_scores import ComponentScores, Weights, collect
 from evals.dataset import DatasetError, Query, Split, open_dataset
-from evals.held_out import held_out_sample
+from evals.fitting.component_scores import ComponentScores, Weights, collect
+from evals.fitting.held_out import held_out_sample
 from evals.indexes import default_recipe, searcher_for
 from evals.runner import EVERYONE
 from evals.statistics import paired_randomization
@@ -180,7 +180,7 @@ def beside_parents(
 def main(argv: Sequence[str] | None = None) -> int:
     """Fit on a split and print the weights as lines of a recipe; 0 when fitted."""
     parser = argparse.ArgumentParser(
-        prog="python -m evals.fit", description="融合の重みを学習用の分割で決める"
+        prog="python -m evals.fitting.weights", description="融合の重みを学習用の分割で決める"
     )
     parser.add_argument(
         "datasets",

@@ -1,6 +1,6 @@
-"""Raw features of every candidate of many training questions, computed once: ``python -m evals.features DATASET``.
+"""Raw features of every candidate of many training questions, computed once: ``python -m evals.fitting.features DATASET``.
 
-A formula that ranks candidates is then tried in NumPy in seconds (:mod:`evals.study`), whatever it does with them: what is kept
+A formula that ranks candidates is then tried in NumPy in seconds (:mod:`evals.fitting.study`), whatever it does with them: what is kept
 is not scores but what scores are made of — how often each term of a question stands in each candidate, in its page and in its
 file, and how near the tokens of the question come to it. With ``--model`` the index of another encoder is asked, and only the
 dense and token features change.
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.dataset import Dataset, DatasetError, Query, Split, open_dataset, unit_of
-from evals.held_out import held_out_sample
+from evals.fitting.held_out import held_out_sample
 from evals.indexes import build_corpus, default_recipe, index_name
 from evals.runner import EVERYONE
 from ragjp import compiled
@@ -288,7 +288,7 @@ def _opened(dataset: Dataset, recipe: Recipe) -> Engine:
 def main(argv: Sequence[str] | None = None) -> int:
     """Compute the features of a dataset's training questions; 0 when none is missing, 75 when time was up."""
     parser = argparse.ArgumentParser(
-        prog="python -m evals.features",
+        prog="python -m evals.fitting.features",
         description="学習用の質問の候補について、素の特徴量を計算する",
     )
     parser.add_argument("dataset", type=Path, metavar="DATASET")

@@ -13,7 +13,7 @@ from functools import cache
 from random import Random
 from typing import Final, Literal, get_args
 
-from evals.perturb_words import (
+from evals.robustness.perturb_words import (
     CLOSINGS,
     ERAS,
     HALF_WIDTH,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from evals.dataset import DatasetError
 
-DATA = Path(__file__).parent / "data" / "variants"
+DATA = Path(__file__).parents[1] / "data" / "variants"
 
 #: Slot → (passage, question) of each sentence. None of their words is one of a pair.
 SENTENCES: dict[str, tuple[tuple[str, str], ...]] = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from evals.dataset import DatasetError, Qrels, Query, Split, UnitKind
 from evals.indexes import Progress, Searcher
-from evals.perturb import KINDS, TITLES, Kind, perturb
+from evals.robustness.perturb import KINDS, TITLES, Kind, perturb
 from evals.runner import EVERYONE, units_of
 from evals.statistics import Interval, holm, interval, paired_randomization
 from ragjp.types import View

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from evals.formats import FORMATS, read_collection, write_collection
+from evals.exchange.formats import FORMATS, read_collection, write_collection
 from ragjp.errors import RequestError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evals.hardest import Found, Gold, HardQuestion
-from evals.html_page import Markup, element, joined, quoted
-from evals.html_words import ranking_name
+from evals.html.page import Markup, element, joined, quoted
+from evals.html.words import ranking_name
 from evals.runner import EvaluationReport
 from evals.slices import KEY_NAMES
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
-from evals.html_page import Markup, element
+from evals.html.page import Markup, element
 from evals.statistics import Interval
 
 #: Colours that stay apart for the colour-blind and in grey (Okabe and Ito, Color Universal Design, 2008), darkest last.

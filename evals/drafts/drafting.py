@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
-from evals.draft_rules import is_copied, problem_of
+from evals.drafts.rules import is_copied, problem_of
 from ragjp.errors import LLMError
 from ragjp.japanese.layout import unwrap
 from ragjp.japanese.normalize import fold
@@ -111,7 +111,7 @@ def draft(
     Parameters
     ----------
     found
-        Passages, from :func:`evals.draft_passages.passages`.
+        Passages, from :func:`evals.drafts.passages.passages`.
     wanted
         Number of questions.
     writer

@@ -6,9 +6,9 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from evals.draft_passages import passages
-from evals.draft_review import REVIEW_NAME, accept, write_drafts
-from evals.drafting import Drafted, draft, llm_writer
+from evals.drafts.drafting import Drafted, draft, llm_writer
+from evals.drafts.passages import passages
+from evals.drafts.review import REVIEW_NAME, accept, write_drafts
 from evals.runner import EVERYONE
 from ragjp.cli.arguments import positive
 from ragjp.cli.commands import index_folder

@@ -1,4 +1,4 @@
-"""Fit the model of ``ragjp/retrieval/confidence.py``: ``python -m evals.answerable_fit DATASET --split train --hide title``.
+"""Fit the model of ``ragjp/retrieval/confidence.py``: ``python -m evals.fitting.answerable DATASET --split train --hide title``.
 
 Each question of a sample is asked with its gold documents visible and hidden. The regression is fitted on the best passage of each
 (which passage is best is decided by the regression, so both are settled in turns), under weights of at least 0. Calibration and error
@@ -203,7 +203,7 @@ def _values(model: Model) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Collect, fit, print, write; 0 when done."""
-    parser = argparse.ArgumentParser(prog="python -m evals.answerable_fit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m evals.fitting.answerable", description=__doc__)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--split", default="train")
     parser.add_argument("--recipe", type=Path)

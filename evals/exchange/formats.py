@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from evals.dataset import QRELS_HEADER, DatasetError, json_object, read_lines, wrong_line
+from evals.exchange.trec import decode_id, decode_text, encode_id, encode_text
 from evals.report import write
-from evals.trec import decode_id, decode_text, encode_id, encode_text
 
 Format = Literal["beir", "mteb", "trec"]
 FORMATS: Final[tuple[Format, ...]] = ("beir", "mteb", "trec")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from evals.html_page import Markup, element, joined, table
-from evals.html_words import points, ranking_name, signed_span
+from evals.html.page import Markup, element, joined, table
+from evals.html.words import points, ranking_name, signed_span
 from evals.measures import MEASURES, NDCG
 from evals.never_worse import NeverWorse, Row
 from evals.runner import Comparison

@@ -1,6 +1,6 @@
-"""Formulas tried on kept features (:mod:`evals.features`), each against another with a paired test; nothing here searches an index.
+"""Formulas tried on kept features (:mod:`evals.fitting.features`), each against another with a paired test; nothing here searches an index.
 
-``python -m evals.study FOLDER ...`` asks again, of the features of another encoder, what was undecided: how much of a page's MaxSim a
+``python -m evals.fitting.study FOLDER ...`` asks again, of the features of another encoder, what was undecided: how much of a page's MaxSim a
 chunk should have (``rerank.page_share``), which share MaxSim then deserves, and whether raw scores beat normalised ones.
 
 Shapes: N questions, C candidates (the most of any question; padded ones have ``valid`` False), T terms of one question.
@@ -46,7 +46,7 @@ class Features:
     Parameters
     ----------
     folder
-        What :func:`evals.features.collect` filled.
+        What :func:`evals.fitting.features.collect` filled.
     per_article
         Questions of an article that are read at most: a few long articles have hundreds.
     """

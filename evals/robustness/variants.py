@@ -1,6 +1,6 @@
 """Variants: whether a passage is found that writes the word in another way.
 
-``python -m evals.variants`` asks for every pair of ``evals/data/variants/pairs.tsv``, in both directions, the whole pipeline and BM25
+``python -m evals.robustness.variants`` asks for every pair of ``evals/data/variants/pairs.tsv``, in both directions, the whole pipeline and BM25
 alone; a hit is the right passage at rank 1 by itself (a tie counts as missed). Pairs of ``apart.tsv`` must keep their passages apart
 and must not have the same terms.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.indexes import Condition
-from evals.variants_corpus import DATA, Pair, Trials, read_pairs, trials, trials_apart
+from evals.robustness.variants_corpus import DATA, Pair, Trials, read_pairs, trials, trials_apart
 from ragjp.types import Hit, Ranking, View
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 1 when the goal is missed."""
     from ragjp.config import EncoderChoice, Recipe
 
-    parser = argparse.ArgumentParser(prog="evals.variants", description=__doc__)
+    parser = argparse.ArgumentParser(prog="evals.robustness.variants", description=__doc__)
     parser.add_argument("--encoder", help="a preset's name instead of the default; hashing: none")
     parser.add_argument("--terms", action="store_true", help="BM25 over terms alone, in seconds")
     parser.add_argument("--json", type=Path, help="write the counts to this file")

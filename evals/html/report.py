@@ -10,12 +10,12 @@ import numpy as np
 from evals.answerable import AnswerableReport
 from evals.dataset import Query
 from evals.hardest import HardQuestion
-from evals.html_compared import compared_section
-from evals.html_hardest import hardest_section
-from evals.html_page import Markup, element, joined, page, table
-from evals.html_plots import Point, bars, dots, over_range
-from evals.html_robustness import no_answer_section, perturbed_section
-from evals.html_words import (
+from evals.html.compared import compared_section
+from evals.html.hardest import hardest_section
+from evals.html.page import Markup, element, joined, page, table
+from evals.html.plots import Point, bars, dots, over_range
+from evals.html.robustness import no_answer_section, perturbed_section
+from evals.html.words import (
     MEASURE_WORDS,
     RANKING_WORDS,
     STAGE_WORDS,
@@ -25,7 +25,7 @@ from evals.html_words import (
 )
 from evals.measures import MEASURES, NDCG, R1, R5, R100
 from evals.never_worse import NeverWorse
-from evals.perturb_report import Loss
+from evals.robustness.perturb_report import Loss
 from evals.runner import ConditionResult, EvaluationReport
 from evals.slices import MINIMUM, Slice, lengths, slices_of
 from evals.statistics import intervals
@@ -58,7 +58,7 @@ def html_report(
     stages
         From :func:`evals.never_worse.never_worse`.
     lost, known
-        From :mod:`evals.perturb_report` and :mod:`evals.answerable`, where they were measured.
+        From :mod:`evals.robustness.perturb_report` and :mod:`evals.answerable`, where they were measured.
     """
     queries = [query for query in report.split.queries if query.answerable]
     points: dict[str, dict[str, Point]] = {

@@ -1,0 +1,1 @@
+"""Other ways to write and to ask: pairs of writings, changed questions."""
