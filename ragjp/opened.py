@@ -20,7 +20,7 @@ from ragjp.types import Encoder
 
 #: Reason codes of a generation that a merge has forgotten, and how often a reader moves on to a newer one.
 _FORGOTTEN = ("chunk_missing", "generation_gone")
-_ATTEMPTS = 10
+_ATTEMPTS = 30
 Read = TypeVar("Read")
 
 

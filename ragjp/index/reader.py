@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from ragjp.types import BoolArray, Chunk, FloatArray, IntArray, View
 _CACHED_VIEWS = 64
 #: Rows asked of the catalog in one statement.
 _SQL_SLICE = 500
+#: How long opening runs after a writer that commits faster than an index is opened.
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +112,18 @@ class Snapshot:
             raise
 
     def _load(self, thorough: bool) -> None:
-        for attempt in range(3):
+        ends = time.monotonic() + _PATIENCE_S
+        attempt = 0
+        while True:
+            generation = current_generation(self._connection)
             try:
                 self._load_once(thorough)
             except FileNotFoundError as error:
-                # The writer may have merged segments between our reading the catalog and opening the files: look again.
-                if attempt == 2:
+                # A writer may have merged segments between our reading the catalog and opening the files: look again, for as
+                # long as its commits come faster than we open.
+                attempt += 1
+                moved = current_generation(self._connection) != generation
+                if (not moved and attempt > 2) or time.monotonic() > ends:
                     raise IndexCorrupt(
                         f"索引のファイル {error.filename} がありません。ragjp check --repair で直すか、控えから戻すか、ragjp index で作り直してください。",
                         code="segment_missing",

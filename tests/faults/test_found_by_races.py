@@ -91,3 +91,30 @@ def test_a_fifo_in_the_place_of_any_file_keeps_nobody_waiting(index: Path) -> No
         outcome = isolated(behave, limit_s=20.0)
         assert "value" in outcome, f"{file}: {outcome}"
         shutil.rmtree(path)
+
+
+def test_opening_runs_after_a_writer_that_merges_faster_than_it_opens(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a loaded machine three merges came between reading the catalog and opening the files, and a sound index was called broken."""
+    loads = Snapshot._load_once
+    overtaken = iter(range(6))
+
+    def overtake(snapshot: Snapshot, thorough: bool) -> None:
+        if (edition := next(overtaken, None)) is not None:
+            replace_and_merge(snapshot.path, edition + 2)
+            raise FileNotFoundError(2, "No such file or directory", "vectors.npy")
+        loads(snapshot, thorough)
+
+    monkeypatch.setattr(Snapshot, "_load_once", overtake)
+    with open_engine(index) as engine:
+        assert edition_of(engine, "000.md") == 7
+
+
+def test_a_file_that_is_gone_for_good_is_named(index: Path) -> None:
+    """Running after a writer must end where nobody writes."""
+    (missing,) = index.glob("segments/*/vectors.npy")
+    missing.unlink()
+    with pytest.raises(IndexCorrupt, match=r"vectors\.npy") as caught:
+        Snapshot(index)
+    assert caught.value.code == "segment_missing"

@@ -47,7 +47,7 @@ from ragjp.index.upkeep.check import CheckReport, check
 
 Progress = Callable[[str, int, int], None]
 #: Times that a merge may sweep files from under a backup before it gives up.
-_ATTEMPTS = 10
+_ATTEMPTS = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ __all__ = ["CheckReport", "Findings", "Problem", "check", "examine"]
 
 Progress = Callable[[str, int, int], None]
 #: Looks at an index that a writer merges meanwhile before giving its findings as they are.
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
