@@ -217,6 +217,11 @@ def _collected(
     queries = training_sample(split, arguments.sample, arguments.seed)
     if not arguments.all and dataset.corpus is not None:
         queries = held_out_sample(dataset.corpus, split, arguments.sample, arguments.seed)
+    if not queries:
+        raise DatasetError(
+            f"{path} の分割「{split.name}」には、取り置いた記事の質問がありません。すべての質問を使うには --all を付けてください。",
+            code="no_questions",
+        )
     recipe = load_recipe(arguments.recipe) if arguments.recipe else default_recipe(dataset)
     if arguments.model:
         encoder = recipe.encoder.model_copy(update={"model": arguments.model})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ragjp.cli import main
+from ragjp.cli import main, progress
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def ragjp_cli(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Run ``ragjp`` with these arguments."""
+def ragjp_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run ``ragjp`` with these arguments; however slow the machine, no line of progress comes between."""
+    monkeypatch.setattr(progress, "QUIET_S", math.inf)
     before = dict(os.environ)
 
     def run(*arguments: object) -> Ran:

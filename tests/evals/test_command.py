@@ -201,7 +201,9 @@ def test_fitting_prints_a_recipe_and_refuses_what_is_measured(
     assert main(options) == 2
     assert "学習には使えません" in capsys.readouterr().err
     (toy / "qrels" / "test.tsv").rename(toy / "qrels" / "train.tsv")
-    assert main([*options, "--sample", "3"]) == 0
+    assert main([*options, "--sample", "3"]) == 2
+    assert "--all" in capsys.readouterr().err
+    assert main([*options, "--sample", "3", "--all"]) == 0
     printed = capsys.readouterr().out
     assert "質問 3 件" in printed
     assert printed.count("dense_weight = ") == 6

@@ -49,11 +49,11 @@ def test_the_right_page_comes_first(report: EvaluationReport) -> None:
 def test_no_row_falls_clearly_below_an_earlier_one(report: EvaluationReport) -> None:
     """Guards against a fusion or a reranker that costs more than it brings.
 
-    One question of fifty that slips from the first place to the second is worth 0.0074: that is not told from chance here,
-    and the large sets have the strict comparison.
+    A question of fifty that slips from the first place to the second is worth 0.0074: two of them are not told from chance
+    here, and the large sets have the strict comparison.
     """
     assert len(report.comparisons) == 5
-    worse = [(c.later, c.earlier) for c in report.comparisons if c.differences["nDCG@10"] < -0.01]
+    worse = [(c.later, c.earlier) for c in report.comparisons if c.differences["nDCG@10"] < -0.02]
     assert not worse
 
 

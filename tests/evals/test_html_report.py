@@ -182,7 +182,7 @@ def test_other_questions_are_in_the_report_where_they_were_asked() -> None:
     )
     figure = answerable.Interval(0.98, 0.97, 0.99)
     known = AnswerableReport(
-        60, "document", figure, figure, figure, figure, figure, figure, 0.03,
+        60, "document", figure, figure, figure, figure, figure, figure, 0.9, 0.03,
         (answerable.Bin(0.0, 0.1, 0, 0.0, 0.0), answerable.Bin(0.9, 1.0, 60, 0.97, 0.99)), {},
     )  # fmt: skip
     plain, whole = html_report(report_of()), html_report(report_of(), lost=lost, known=known)
