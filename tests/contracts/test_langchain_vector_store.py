@@ -20,6 +20,7 @@ from ragjp.errors import AccessDenied, RequestError
 from ragjp.index.reader import Snapshot
 from ragjp.index.upkeep.check import check
 from ragjp.japanese.terms import FIELDS, Analyzer
+from ragjp.japanese.words import WordList
 from ragjp.types import Chunk, View
 
 STAFF = View.of("staff")
@@ -121,8 +122,8 @@ def test_a_newer_dictionary_gives_new_terms(
     store.close()
 
     class Newer(Analyzer):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, *, words: WordList) -> None:
+            super().__init__(words=words)
             self.fingerprint = "newer"
 
         def passage_terms(self, context: str, body: str) -> dict[str, list[str]]:
