@@ -70,8 +70,8 @@ class Lines:
         self._last = ""
 
     def write_mark(self, mark: str) -> None:
-        """Start a list item; its mark stands before its first words."""
-        if not self._in_row:
+        """Start a list item; its mark stands before its first words. In a heading or a row it is only more text."""
+        if not self._in_row and not self._heading:
             self._line, self._last, self._marked = [mark], "", True
 
     def drop_mark(self) -> None:

@@ -107,6 +107,12 @@ def test_limit_and_emptiness() -> None:
         assert caught.value.code == code
 
 
+def test_a_list_item_in_a_heading_that_is_never_closed_keeps_the_heading() -> None:
+    """The item's mark took the place of the heading's words."""
+    page = read("<h1>旅費規程<li>宿泊料".encode(), "a.html", 100).pages[0]
+    assert page.text == "旅費規程 宿泊料"
+
+
 tags = st.sampled_from(
     "p div span b h1 h2 ul ol li table tr td th pre ruby br caption dl dd section a".split()
 )
