@@ -108,10 +108,15 @@ def writer_of(index: Path) -> IndexWriter:
 
 
 def copy_index(index: Path, copy: Path) -> None:
-    """Copy an index: its write-once files as hard links, its catalog as a catalog of its own."""
+    """Copy an index: its write-once files and those derived from them as hard links, its catalog as a catalog of its own."""
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
-    for path in sorted((index / SEGMENTS_NAME).rglob("*")):
+    written = [
+        *(index / SEGMENTS_NAME).rglob("*"),
+        index / "derived",
+        *(index / "derived").glob("*"),
+    ]
+    for path in sorted(filter(Path.exists, written)):
         target = copy / path.relative_to(index)
         if path.is_dir():
             target.mkdir(parents=True)
