@@ -22,7 +22,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from ragjp.errors import RequestError
 
@@ -257,6 +257,26 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
             if not isinstance(value.get(key), str):
                 raise wrong_line(path, number, f"文字列の「{key}」がありません")
         yield number, value
+
+
+class Passage(NamedTuple):
+    """One line of ``corpus.jsonl``."""
+
+    doc_id: str
+    title: str
+    text: str
+
+
+def read_corpus(path: Path) -> Iterator[Passage]:
+    """Iterate over the passages of a ``corpus.jsonl``; a title that is not there is empty.
+
+    Raises
+    ------
+    DatasetError
+        At a line that is no JSON object with texts under ``_id`` and ``text``.
+    """
+    for _, value in _objects(path):
+        yield Passage(str(value["_id"]), str(value.get("title") or ""), str(value["text"]))
 
 
 def _read_queries(path: Path) -> tuple[dict[str, Query], dict[str, str], set[str]]:

@@ -5,13 +5,12 @@ The draw is that of :func:`evals.train.material.prepare`: the same articles for 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from evals.dataset import Query, Split
+from evals.dataset import Query, Split, read_corpus
 
 #: Share of the articles that is held out.
 SHARE = 0.08
@@ -26,11 +25,11 @@ def held_out_documents(corpus: Path, split: Split, *, seed: int = SEED) -> dict[
         doc for query in split.queries if query.answerable for doc in split.qrels[query.query_id]
     }
     titles: dict[str, int] = {}
-    rows = [row for row in _rows(corpus) if row[0] in wanted]
-    for _, title in rows:
-        titles.setdefault(title, len(titles))
+    rows = [row for row in read_corpus(corpus) if row.doc_id in wanted]
+    for row in rows:
+        titles.setdefault(row.title, len(titles))
     held = np.random.default_rng(seed).random(len(titles)) < SHARE
-    return {name: title for name, title in rows if held[titles[title]]}
+    return {row.doc_id: row.title for row in rows if held[titles[row.title]]}
 
 
 def held_out_questions(corpus: Path, split: Split, *, seed: int = SEED) -> list[Query]:
@@ -64,10 +63,3 @@ def spread(queries: Sequence[Query], size: int, seed: int) -> list[Query]:
             taken[article] = taken.get(article, 0) + 1
             chosen.append(number)
     return [queries[number] for number in sorted(chosen)]
-
-
-def _rows(corpus: Path) -> Iterator[tuple[str, str]]:
-    with corpus.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            yield row["_id"], row["title"]

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.dataset import QRELS_HEADER, DatasetError, Query, open_dataset
+from evals.dataset import QRELS_HEADER, DatasetError, Query, open_dataset, read_corpus
 from evals.fitting.held_out import held_out_documents, held_out_questions, spread
 from ragjp.japanese.normalize import fold
 from ragjp.japanese.terms import bigrams
@@ -110,9 +110,8 @@ def make(source: Path, target: Path, *, n_files: int, n_questions: int, seed: in
 def _articles(corpus: Path, measured: set[str]) -> dict[str, list[tuple[str, str]]]:
     """Title → (id, text) of its paragraphs, without the articles that are measured on."""
     articles: dict[str, list[tuple[str, str]]] = {}
-    for line in corpus.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        articles.setdefault(record["title"], []).append((record["_id"], record["text"]))
+    for row in read_corpus(corpus):
+        articles.setdefault(row.title, []).append((row.doc_id, row.text))
     return {
         title: paragraphs
         for title, paragraphs in articles.items()

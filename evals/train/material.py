@@ -6,24 +6,23 @@ articles are held out whole, to see while training whether it helps, and for the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from evals.dataset import DatasetError, open_dataset
+from evals.dataset import DatasetError, open_dataset, read_corpus
 from evals.fitting.held_out import held_out_documents
 from evals.fitting.study_corpus import KINDS, degrade
 from evals.indexes import build_corpus, default_recipe
 from evals.robustness.perturb import KINDS as WAYS
 from evals.robustness.perturb import perturb
-from ragjp.config import Chunking
+from ragjp.config import Chunking, Retrieval
 from ragjp.encoders import bundled
 from ragjp.encoders.presets import E5_SMALL
 from ragjp.index.reader import Snapshot
@@ -36,8 +35,9 @@ if TYPE_CHECKING:
 
 #: How many confused passages are kept for a question.
 N_CONFUSED = 30
-_K1, _B = 0.5, 0.4
-_FIELDS = (("lemma", 0.8), ("bigram", 0.2))
+#: BM25 as the product has it by default.
+_BM25 = Retrieval()
+_FIELDS = (("lemma", _BM25.lemma_weight), ("bigram", _BM25.bigram_weight))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +90,18 @@ def prepare(dataset: Path, *, seed: int) -> Material:
         if query.answerable
     }
     wanted = {doc for _, _, gold in gold_of.values() for doc in gold}
-    documents = [row for row in _rows(dataset / "corpus.jsonl") if row["_id"] in wanted]
+    documents = [row for row in read_corpus(dataset / "corpus.jsonl") if row.doc_id in wanted]
     chunks: list[Chunk] = []
     article, passage = [], []
     titles: dict[str, int] = {}
     first: dict[str, range] = {}
     for number, row in enumerate(documents):
         cut = chunk_document(
-            Document(row["_id"], row["title"], (Page(1, row["text"]),), "jsonl"), Chunking()
+            Document(row.doc_id, row.title, (Page(1, row.text),), "jsonl"), Chunking()
         )
-        first[row["_id"]] = range(len(chunks), len(chunks) + len(cut))
+        first[row.doc_id] = range(len(chunks), len(chunks) + len(cut))
         chunks += cut
-        article += [titles.setdefault(row["title"], len(titles))] * len(cut)
+        article += [titles.setdefault(row.title, len(titles))] * len(cut)
         passage += [number] * len(cut)
     texts, gold = [], []
     for text, answers, relevant in gold_of.values():
@@ -123,7 +123,7 @@ def prepare(dataset: Path, *, seed: int) -> Material:
         article_rows,
         passage_rows,
         gold_rows,
-        np.array([documents[passage[row]]["_id"] in held for row in gold]),
+        np.array([documents[passage[row]].doc_id in held for row in gold]),
         _confused(question_terms, chunk_terms, gold_rows, passage_rows),
         chunk_terms,
         question_terms,
@@ -144,12 +144,6 @@ def untouched_vectors(dataset: Path, names: Sequence[str]) -> FloatArray:
         rows = np.arange(snapshot.n_rows)
         place = {name: row for row, name in enumerate(snapshot.chunk_ids(rows.tolist()))}
         return snapshot.vectors(np.array([place[name] for name in names])).astype(np.float32)
-
-
-def _rows(path: Path) -> Iterable[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
 
 
 def _roughened(chunks: Sequence[Chunk], seed: int) -> Iterator[str]:
@@ -198,7 +192,7 @@ def _terms(
         numbers: dict[str, int] = {}
         counts = _counts(of_passages[field], numbers, grow=True)
         lengths = np.asarray(counts.sum(axis=1)).ravel()
-        norms = _K1 * (1 - _B + _B * lengths / lengths.mean())
+        norms = _BM25.k1 * (1 - _BM25.b + _BM25.b * lengths / lengths.mean())
         frequency = np.bincount(counts.indices, minlength=len(numbers))
         idf = np.log1p((len(passages) - frequency + 0.5) / (frequency + 0.5))
         rows = np.repeat(np.arange(len(passages)), np.diff(counts.indptr))
