@@ -193,17 +193,7 @@ class LexicalIndex:
     ) -> tuple[IntArray, FloatArray]:
         granule = granule_of([one.weight for one in wanted])
         norms = self._norms(view, constants)
-        by_segment: dict[int, tuple[list[int], list[float]]] = {}
-        made: dict[int, list[tuple[Counted, float]]] = {}
-        for one in wanted:
-            for segment, start, stop in one.spans:
-                keys, list_weights = by_segment.setdefault(segment, ([], []))
-                keys += one.field.number, start, stop
-                list_weights.append(one.weight)
-            for segment, counted in enumerate(one.made):
-                if len(counted[0]):
-                    by_segment.setdefault(segment, ([], []))
-                    made.setdefault(segment, []).append((counted, one.weight))
+        by_segment, made = _by_segment(wanted)
         found: list[IntArray] = []
         scores: list[FloatArray] = []
         least, most = np.float32(0), min(k, self.n_rows)
@@ -384,6 +374,27 @@ class LexicalIndex:
                     for segment, span in enumerate(self._segment_slices())
                 )
             return self._blocks[constants]
+
+
+def _by_segment(
+    wanted: Sequence[Wanted],
+) -> tuple[dict[int, tuple[list[int], list[float]]], dict[int, list[tuple[Counted, float]]]]:
+    """Segment → (field, first and last + 1 posting of each list, one after the other; their weights), and the lists that were made."""
+    by_segment: dict[int, tuple[list[int], list[float]]] = {}
+    made: dict[int, list[tuple[Counted, float]]] = {}
+    for field, _, weight, spans, counted_lists in wanted:
+        for segment, start, stop in spans:
+            if segment in by_segment:
+                keys, weights = by_segment[segment]
+            else:
+                keys, weights = by_segment[segment] = [], []
+            keys += field.number, start, stop
+            weights.append(weight)
+        for segment, counted in enumerate(counted_lists):
+            if len(counted[0]):
+                by_segment.setdefault(segment, ([], []))
+                made.setdefault(segment, []).append((counted, weight))
+    return by_segment, made
 
 
 def _padded(arrays: Iterable[NDArray[Any]], filler: int) -> tuple[NDArray[Any], ...]:
