@@ -2,9 +2,6 @@
 
 Where a segment's scores fit into the processor's second cache, adding up every posting costs less than the tables that let
 :func:`ragjp.index.lexical.kernels.search` pass over some, and nothing has to be prepared for a term that is met for the first time.
-
-Scores above 0 are ordered by the bits of their float32 as integers: they order as the floats do, and a maximum of integers is what a
-compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -25,8 +22,12 @@ _U = np.uint64
 _HALF = np.int64(32)
 _LOW = np.int64(0xFFFFFFFF)
 _MOST = np.int64(0x7FFFFFFF)
+#: Scores above 0 come back: the least float32 above it.
+_TINIEST = np.float32(1e-45)
 #: Groups of rows per row that is wanted: so many that the best rows mostly stand in different ones.
 _GROUPS = 4
+#: More of them cost little as long as few are wanted, and fewer rows stand in each.
+_FEWEST_GROUPS = 256
 
 _SEARCH_WHOLE = types.Tuple((types.int64[::1], types.float32[::1], types.float32))(
     types.UniTuple(ROWS, MOST_FIELDS),
@@ -69,36 +70,44 @@ def _add_all(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _peaks(bits: NDArray[Any], n_groups: int) -> NDArray[Any]:
+def _peaks(scores: NDArray[Any], n_groups: int) -> NDArray[Any]:
     """The greatest of each group: of places g, g + n_groups, g + 2 * n_groups, … of (D * n_groups,)."""
-    peaks = bits[:n_groups].copy()
-    for start in range(n_groups, len(bits), n_groups):
-        layer = bits[start : start + n_groups]
+    peaks = scores[:n_groups].copy()
+    for start in range(n_groups, len(scores), n_groups):
+        layer = scores[start : start + n_groups]
         for group in range(n_groups):
-            peaks[group] = max(peaks[group], layer[group])
+            peaks[group] = layer[group] if layer[group] > peaks[group] else peaks[group]
     return peaks
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _best_keys(
-    values: NDArray[Any], n_rows: int, n_groups: int, k: int, least: float
+    scores: NDArray[Any], n_rows: int, n_groups: int, k: int, least: float
 ) -> NDArray[Any]:
-    """Keys (M,) int64 of the k best rows and maybe more: ascending keys are best first, ties by row. Only scores of ``least`` or more."""
-    bits = values.view(np.int32)
-    peaks = _peaks(bits, n_groups)
-    bar = max(np.int32(1), np.array([least], np.float32).view(np.int32)[0])
+    """Keys (M,) int64 of the k best rows and maybe more: ascending keys are best first, ties by row. Only scores of ``least`` or more.
+
+    A key has the bits of the score as float32 above the row: the bits of floats above 0 order as the floats do.
+    """
+    peaks = _peaks(scores, n_groups)
+    bar = max(_TINIEST, np.float32(least))
     if n_groups >= k:
         # Each peak is a row's: k rows are as good as the k-th best peak.
-        bar = max(bar, np.partition(peaks, n_groups - k)[n_groups - k])
+        bar = max(bar, np.float32(np.partition(peaks, n_groups - k)[n_groups - k]))
+    values = np.empty(n_rows, np.float32)
     keys = np.empty(n_rows, np.int64)
     n_keys = _U(0)
     for group in range(n_groups):
-        if peaks[group] < bar:
+        if np.float32(peaks[group]) < bar:
             continue
         for row in range(group, n_rows, n_groups):
-            keys[n_keys] = ((_MOST - np.int64(bits[row])) << _HALF) | np.int64(row)
-            n_keys += _U(bits[row] >= bar)
+            value = np.float32(scores[row])
+            values[n_keys] = value
+            keys[n_keys] = row
+            n_keys += _U(value >= bar)
     found = keys[: np.int64(n_keys)]
+    bits = values[: np.int64(n_keys)].view(np.int32)
+    for i in range(len(found)):
+        found[i] |= (_MOST - np.int64(bits[i])) << _HALF
     found.sort()
     return found
 
@@ -138,7 +147,8 @@ def search_whole(
     -------
     As :func:`ragjp.index.lexical.kernels.search`.
     """
-    scores = np.zeros(n_rows)
+    n_groups = min(n_rows, max(_GROUPS * k, _FEWEST_GROUPS))
+    scores = np.zeros((n_rows + n_groups - 1) // n_groups * n_groups)
     for i in range(len(weights)):
         field = lists[3 * i]
         _add_all(
@@ -152,16 +162,10 @@ def search_whole(
             granule,
             scores,
         )
-    n_groups = min(n_rows, _GROUPS * k)
-    values = np.empty((n_rows + n_groups - 1) // n_groups * n_groups, np.float32)
     if restricted:
         for row in range(n_rows):
-            values[row] = np.float32(scores[row]) if kept[row] else np.float32(0.0)
-    else:
-        for row in range(n_rows):
-            values[row] = np.float32(scores[row])
-    values[n_rows:] = 0.0
-    keys = _best_keys(values, n_rows, n_groups, k, least)
+            scores[row] = scores[row] if kept[row] else 0.0
+    keys = _best_keys(scores, n_rows, n_groups, k, least)
     n_best = len(keys)
     if n_best >= k:
         last = keys[k - 1] >> _HALF
