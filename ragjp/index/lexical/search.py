@@ -22,11 +22,18 @@ from ragjp.index.lexical.blocks import Blocks, bits_for, scale_for
 from ragjp.index.lexical.bm25 import Bm25
 from ragjp.index.lexical.fields import damaged, frozen, joined_field, norms_of, with_ratios
 from ragjp.index.lexical.groups import FIELD as GROUPED
-from ragjp.index.lexical.groups import Counted, Group, Groups
+from ragjp.index.lexical.groups import Group, Groups
 from ragjp.index.lexical.numpy_path import GRANULE, best_rows, gains, granule_of, places_in, summed
 from ragjp.index.lexical.postings import Postings
 from ragjp.index.lexical.terms import KERNELS, LexicalView, Terms
-from ragjp.index.lexical.wanted import Wanted, wanted_lists, with_made
+from ragjp.index.lexical.wanted import (
+    Planned,
+    Wanted,
+    planned,
+    planned_terms,
+    wanted_lists,
+    with_made,
+)
 from ragjp.types import BoolArray, FloatArray, IntArray
 
 #: What a compiled search can take; more fields go the NumPy way.
@@ -153,17 +160,21 @@ class LexicalIndex:
             When the postings of one of the terms contradict themselves.
         """
         weights = {name: weight for name, weight in weights.items() if weight}
-        lists = self._lists(terms, weights, view, groups)
-        if not lists or k < 1:
+        if k < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         kept = view.rows if mask is None else frozen(view.rows & mask)
         restricted = view.restricted or mask is not None
         kernels = self._kernels()
+        if kernels is not None and not groups:
+            plan = planned_terms(self._fields, self._vocabulary, terms, weights, view)
+            return self._search_compiled(kernels, plan, view, constants, k, kept, restricted)
+        lists = self._lists(terms, weights, view, groups)
         if len(self._fields) == _MOST_FIELDS and any(one.made for one in lists):
             kernels = None  # no place is left for lists that no field has
         if kernels is None:
             return self._search_numpy(lists, view, constants, k, kept)
-        return self._search_compiled(kernels, lists, view, constants, k, kept, restricted)
+        plan = planned(lists)
+        return self._search_compiled(kernels, plan, view, constants, k, kept, restricted)
 
     def _search_numpy(
         self, wanted: Sequence[Wanted], view: LexicalView, constants: Bm25, k: int, kept: BoolArray
@@ -184,16 +195,16 @@ class LexicalIndex:
     def _search_compiled(
         self,
         kernels: ModuleType,
-        wanted: Sequence[Wanted],
+        plan: Planned,
         view: LexicalView,
         constants: Bm25,
         k: int,
         kept: BoolArray,
         restricted: bool,
     ) -> tuple[IntArray, FloatArray]:
-        granule = granule_of([one.weight for one in wanted])
+        by_segment, every, made = plan
+        granule = granule_of(every)
         norms = self._norms(view, constants)
-        by_segment, made = _by_segment(wanted)
         found: list[IntArray] = []
         scores: list[FloatArray] = []
         least, most = np.float32(0), min(k, self.n_rows)
@@ -240,6 +251,8 @@ class LexicalIndex:
             scores.append(values)
         if len(found) == 1:
             return found[0], scores[0]
+        if not found:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
         return best_rows(np.concatenate(found), np.concatenate(scores), k)
 
     def scores(
@@ -374,27 +387,6 @@ class LexicalIndex:
                     for segment, span in enumerate(self._segment_slices())
                 )
             return self._blocks[constants]
-
-
-def _by_segment(
-    wanted: Sequence[Wanted],
-) -> tuple[dict[int, tuple[list[int], list[float]]], dict[int, list[tuple[Counted, float]]]]:
-    """Segment → (field, first and last + 1 posting of each list, one after the other; their weights), and the lists that were made."""
-    by_segment: dict[int, tuple[list[int], list[float]]] = {}
-    made: dict[int, list[tuple[Counted, float]]] = {}
-    for field, _, weight, spans, counted_lists in wanted:
-        for segment, start, stop in spans:
-            if segment in by_segment:
-                keys, weights = by_segment[segment]
-            else:
-                keys, weights = by_segment[segment] = [], []
-            keys += field.number, start, stop
-            weights.append(weight)
-        for segment, counted in enumerate(counted_lists):
-            if len(counted[0]):
-                by_segment.setdefault(segment, ([], []))
-                made.setdefault(segment, []).append((counted, weight))
-    return by_segment, made
 
 
 def _padded(arrays: Iterable[NDArray[Any]], filler: int) -> tuple[NDArray[Any], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class Terms:
         self._bases = bases
         self._spans: dict[str, dict[str, tuple[Span, ...]]] = {name: {} for name in fields}
 
-    def seen(self, name: str, terms: Sequence[str], view: LexicalView) -> dict[str, Term]:
+    def seen(self, name: str, terms: Iterable[str], view: LexicalView) -> dict[str, Term]:
         """Terms as a view sees them: all of ``terms``, and maybe more."""
         known = view.terms[name]
         missing = [term for term in terms if term not in known]

@@ -66,7 +66,7 @@ def wanted_lists(
         if name not in fields:
             continue
         field, repeats = fields[name], _counted(terms.get(name, ()))
-        known = vocabulary.seen(name, list(repeats), view) if repeats else {}
+        known = vocabulary.seen(name, repeats, view) if repeats else {}
         for term, times in repeats.items():
             frequency, rarity, spans = known[term]
             if frequency:
@@ -75,6 +75,66 @@ def wanted_lists(
         if name == FIELD:
             found += [Wanted(field, own, field_weight * own, made=lists) for own, lists in further]
     return found
+
+
+class Planned(NamedTuple):
+    """The lists of a question as the compiled search takes them.
+
+    by_segment : segment → (3 * L,) field, first and last + 1 posting of each list, one after the other; (L,) their weights. every : the weight
+    of each list, once. made : segment → postings and weights of the lists that no file holds.
+    """
+
+    by_segment: dict[int, tuple[list[int], list[float]]]
+    every: list[float]
+    made: dict[int, list[tuple[Counted, float]]]
+
+
+def planned(wanted: Sequence[Wanted]) -> Planned:
+    """Plan any lists."""
+    by_segment: dict[int, tuple[list[int], list[float]]] = {}
+    made: dict[int, list[tuple[Counted, float]]] = {}
+    for one in wanted:
+        for segment, start, stop in one.spans:
+            keys, weights = by_segment.setdefault(segment, ([], []))
+            keys += one.field.number, start, stop
+            weights.append(one.weight)
+        for segment, counted in enumerate(one.made):
+            if len(counted[0]):
+                by_segment.setdefault(segment, ([], []))
+                made.setdefault(segment, []).append((counted, one.weight))
+    return Planned(by_segment, [one.weight for one in wanted], made)
+
+
+def planned_terms(
+    fields: Mapping[str, Field],
+    vocabulary: Terms,
+    terms: Mapping[str, Sequence[str]],
+    weights: Mapping[str, float],
+    view: LexicalView,
+) -> Planned:
+    """Plan the lists of a question without groups: ``planned(wanted_lists(…))`` in one go, most of what Python does for a search."""
+    by_segment: dict[int, tuple[list[int], list[float]]] = {}
+    every: list[float] = []
+    for name, field_weight in weights.items():
+        if not (0 <= field_weight < math.inf):
+            raise ValueError(f"weight of field {name!r}: {field_weight}")
+        if name not in fields or not (repeats := _counted(terms.get(name, ()))):
+            continue
+        number, at = fields[name].number, -1
+        known = vocabulary.seen(name, repeats, view)
+        for term, times in repeats.items():
+            frequency, rarity, spans = known[term]
+            if not frequency:
+                continue
+            weight = field_weight * (times * rarity)
+            every.append(weight)
+            for segment, start, stop in spans:
+                if segment != at:
+                    keys, list_weights = by_segment.setdefault(segment, ([], []))
+                    at = segment
+                keys += number, start, stop
+                list_weights.append(weight)
+    return Planned(by_segment, every, {})
 
 
 def _of_groups(

@@ -93,8 +93,12 @@ def _best_keys(
     if n_groups >= k:
         # Each peak is a row's: k rows are as good as the k-th best peak.
         bar = max(bar, np.float32(np.partition(peaks, n_groups - k)[n_groups - k]))
-    values = np.empty(n_rows, np.float32)
-    keys = np.empty(n_rows, np.int64)
+    n_good = 0
+    for group in range(n_groups):
+        n_good += int(np.float32(peaks[group]) >= bar)
+    room = n_good * (len(scores) // n_groups)
+    values = np.empty(room, np.float32)
+    keys = np.empty(room, np.int64)
     n_keys = _U(0)
     for group in range(n_groups):
         if np.float32(peaks[group]) < bar:
