@@ -87,6 +87,7 @@ quality: $(FULL) ## 正しさを測る: 評価用データ（RAGJP_DATA）でも
 bench: $(PEERS) ## 速さと大きさを、ほかの製品と並べて測る（一時間ほど。結果は evals/results/bench）
 	@test -d "$(DATA)" || { echo "評価用データ $(DATA) がありません。置き場所を RAGJP_DATA で指定してください。"; exit 1; }
 	@RAGJP_DATA="$(DATA)" $(BIN)/python -m evals.bench $(BENCH)
+	@$(BIN)/python -m evals.readme_table --write
 
 # pytest's 5 says that there is no such test yet.
 has_gpu := nvidia-smi -L 2>/dev/null | grep -q GPU

@@ -1,4 +1,4 @@
-"""The tables of quality in README.md and README.ja.md, made from ``evals/results/*.json``: ``python -m evals.readme_table --write``.
+"""The tables of quality in both READMEs, and that of speed, made from ``evals/results``: ``python -m evals.readme_table --write``.
 
 Between two marker comments stands what this module makes and nothing else; a test fails when it is stale.
 """
@@ -16,11 +16,12 @@ from typing import Any, Final
 from evals.measures import MRR, NDCG, R1, R5, R10, R100
 from evals.provenance import ROOT
 from evals.report import write
+from evals.speed_table import speed_table
 from evals.statistics import holm, verdict_of
 
 RESULTS: Final = ROOT / "evals" / "results"
-BEGIN: Final = "<!-- quality: made by python -m evals.readme_table --write -->"
-END: Final = "<!-- /quality -->"
+QUALITY: Final = "quality"
+SPEED: Final = "speed"
 COLUMNS: Final = (NDCG, R1, R5, R10, R100, MRR)
 #: Results in the order of the table.
 SETS: Final = ("jsquad-valid", "jaquad-dev", "enterprise-ja-test", "demo-test")
@@ -140,44 +141,55 @@ def _marks(result: Mapping[str, Any]) -> dict[str, str]:
     return marks
 
 
-def with_table(text: str, made: str) -> str:
-    """Put a table between the markers of a text.
+def markers(name: str) -> tuple[str, str]:
+    """What stands before and behind a table."""
+    return f"<!-- {name}: made by python -m evals.readme_table --write -->", f"<!-- /{name} -->"
+
+
+def with_table(text: str, name: str, made: str) -> str:
+    """Put a table between its markers in a text.
 
     Raises
     ------
     ValueError
         When the text does not have each marker once, in order.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError("the markers are not there, once each and in order")
-    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+    first, last = markers(name)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in after or last in after:
+        raise ValueError(f"the markers of {name} are not there, once each and in order")
+    return f"{before}{first}\n\n{made}\n\n{last}{after}"
+
+
+def renewed(root: Path) -> dict[Path, tuple[str, str]]:
+    """Each README: its text, and what it should be."""
+    results = load(root / "evals" / "results")
+    found = {}
+    for name, words in FILES.items():
+        text = (root / name).read_text(encoding="utf-8")
+        new = with_table(text, QUALITY, table(results, words))
+        if words is ENGLISH:
+            new = with_table(new, SPEED, speed_table(root / "evals" / "results" / "bench"))
+        found[root / name] = text, new
+    return found
 
 
 def stale(root: Path = ROOT) -> list[str]:
     """Name the files whose table is not what the results say."""
-    results = load(root / "evals" / "results")
-    found = []
-    for name, words in FILES.items():
-        text = (root / name).read_text(encoding="utf-8")
-        if with_table(text, table(results, words)) != text:
-            found.append(name)
-    return found
+    return [path.name for path, (text, new) in renewed(root).items() if text != new]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the tables, or write them; 1 when one is stale."""
     parser = argparse.ArgumentParser(
         prog="python -m evals.readme_table",
-        description="README の正しさの表を evals/results から作る",
+        description="README の正しさと速さの表を evals/results から作る",
     )
     parser.add_argument("--write", action="store_true", help="確かめるだけでなく、書き直す")
     if parser.parse_args(argv).write:
-        results = load()
-        for name, words in FILES.items():
-            text = (ROOT / name).read_text(encoding="utf-8")
-            write(ROOT / name, with_table(text, table(results, words)))
+        for path, (_, new) in renewed(ROOT).items():
+            write(path, new)
     old = stale()
     if old:
         print(

@@ -1,11 +1,13 @@
 """The READMEs' tables of quality are the results that are committed beside them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from evals.readme_table import BEGIN, END, ENGLISH, FILES, JAPANESE, load, stale, table, with_table
+from evals.readme_table import ENGLISH, FILES, JAPANESE, load, markers, stale, table, with_table
+from evals.speed_table import speed_table
 
 DIFFERENCES = ("bm25", "fused", 0.02, 0.001), ("dense", "fused", 0.2, 0.001)
 
@@ -34,7 +36,7 @@ def test_the_tables_are_not_stale() -> None:
 
 def test_a_changed_result_makes_them_stale(root: Path, tmp_path: Path) -> None:
     """Guards against a check that passes whatever stands there."""
-    (tmp_path / "evals" / "results").mkdir(parents=True)
+    shutil.copytree(root / "evals" / "results" / "bench", tmp_path / "evals" / "results" / "bench")
     for name in FILES:
         (tmp_path / name).write_text((root / name).read_text("utf-8"), "utf-8")
     for name, values in load().items():
@@ -64,8 +66,27 @@ def test_marks_stand_only_where_the_corrected_test_says_so(words: object) -> Non
 
 def test_only_what_is_between_the_markers_changes() -> None:
     """Guards against a generator that eats the README."""
-    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert with_table(text, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
-    for broken in ("nothing", f"{END}{BEGIN}", text + text):
+    begin, end = markers("quality")
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
+    assert with_table(text, "quality", "new") == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"
+    for broken in ("nothing", f"{end}{begin}", text + text):
         with pytest.raises(ValueError, match="markers"):
-            with_table(broken, "new")
+            with_table(broken, "quality", "new")
+
+
+def test_a_changed_time_makes_the_table_of_speed_stale(root: Path, tmp_path: Path) -> None:
+    """Guards against a table of speed that is written by hand, and a benchmark's line that nobody finds any more."""
+    folder = tmp_path / "bench"
+    shutil.copytree(root / "evals" / "results" / "bench", folder)
+    made = speed_table(folder)
+    path = folder / "bm25.json"
+    result = json.loads(path.read_text("utf-8"))
+    for line in result["lines"]:
+        if line["peer_name"] == "tantivy":
+            line["ours"] *= 3
+    path.write_text(json.dumps(result), "utf-8")
+    assert speed_table(folder) != made
+    result["lines"] = []
+    path.write_text(json.dumps(result), "utf-8")
+    with pytest.raises(KeyError, match="bm25"):
+        speed_table(folder)
