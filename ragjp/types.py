@@ -31,11 +31,30 @@ class Page:
 
     ``headings`` lists (start offset in ``text``, level from 1, heading text) in reading order; empty where the format tells
     none (the chunker then looks for 第n章, 第n条, numbered and marked lines itself).
+
+    ``label`` is what the source calls the page where it calls it something: a sheet's name, a slide's title. ``places`` tells where
+    runs of ``text`` stand in the source, as (start, end, place), in order: ``A3:D3`` of a sheet, a box of a page. ``aliases`` are
+    readings that the source prints above its words (ruby), as (start, end, reading): never part of ``text``.
     """
 
     number: int
     text: str
     headings: tuple[tuple[int, int, str], ...] = ()
+    label: str = ""
+    places: tuple[tuple[int, int, str], ...] = ()
+    aliases: tuple[tuple[int, int, str], ...] = ()
+
+
+class Remark(NamedTuple):
+    """What a reader has to say about a document that it did read: something skipped, doubtful or changed.
+
+    ``code`` is stable, in lower snake case, for scripts and counts; ``page`` is 0 when it is about the whole document; ``sentence`` is
+    one sentence in Japanese.
+    """
+
+    code: str
+    page: int
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +66,8 @@ class Document:
     pages: tuple[Page, ...]
     format: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    #: What was left out of it, and what is doubtful about it.
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import os
 import struct
 from typing import Any
 
-from ragjp.types import Document, Page
+from ragjp.types import Document, Page, Remark
 
 LENGTH = struct.Struct(">Q")
 
@@ -72,10 +72,22 @@ def document_to_json(document: Document) -> dict[str, Any]:
         "format": document.format,
         "metadata": dict(document.metadata),
         "pages": [
-            [page.number, page.text, [list(heading) for heading in page.headings]]
+            [page.number, page.text, [list(heading) for heading in page.headings], _more(page)]
             for page in document.pages
         ],
+        "remarks": [list(remark) for remark in document.remarks],
     }
+
+
+def _more(page: Page) -> dict[str, Any]:
+    """Give what only some formats tell about a page."""
+    more: dict[str, Any] = {}
+    if page.label:
+        more["label"] = page.label
+    for key, runs in (("places", page.places), ("aliases", page.aliases)):
+        if runs:
+            more[key] = [list(run) for run in runs]
+    return more
 
 
 def document_from_json(value: object, doc_id: str) -> Document:
@@ -93,6 +105,7 @@ def document_from_json(value: object, doc_id: str) -> Document:
                 "format": str(format_),
                 "metadata": dict(metadata),
                 "pages": list(pages),
+                "remarks": list(remarks),
             }:
                 return Document(
                     doc_id,
@@ -100,6 +113,7 @@ def document_from_json(value: object, doc_id: str) -> Document:
                     tuple(_page(page) for page in pages),
                     format_,
                     {str(key): str(entry) for key, entry in metadata.items()},
+                    tuple(_remark(remark) for remark in remarks),
                 )
     except (TypeError, ValueError) as error:
         raise ValueError("a document that is not as agreed") from error
@@ -108,9 +122,30 @@ def document_from_json(value: object, doc_id: str) -> Document:
 
 def _page(value: Any) -> Page:  # noqa: ANN401 - this is where it is checked
     match value:
-        case [int(number), str(text), list(headings)]:
-            return Page(number, text, tuple(_heading(heading, len(text)) for heading in headings))
+        case [int(number), str(text), list(headings), dict(more)]:
+            return Page(
+                number,
+                text,
+                tuple(_heading(heading, len(text)) for heading in headings),
+                str(more.get("label", "")),
+                tuple(_run(run, len(text)) for run in more.get("places", ())),
+                tuple(_run(run, len(text)) for run in more.get("aliases", ())),
+            )
     raise ValueError("a page that is not as agreed")
+
+
+def _remark(value: Any) -> Remark:  # noqa: ANN401 - this is where it is checked
+    match value:
+        case [str(code), int(page), str(sentence)]:
+            return Remark(code, page, sentence)
+    raise ValueError("a remark that is not as agreed")
+
+
+def _run(value: Any, n_chars: int) -> tuple[int, int, str]:  # noqa: ANN401 - this is where it is checked
+    match value:
+        case [int(start), int(end), str(text)] if 0 <= start <= end <= n_chars:
+            return start, end, text
+    raise ValueError("a run of text that is not as agreed")
 
 
 def _heading(value: Any, n_chars: int) -> tuple[int, int, str]:  # noqa: ANN401 - this is where it is checked

@@ -18,7 +18,7 @@ from ragjp.config import Limits
 from ragjp.documents import DocumentReader, child, read_document_here, reader
 from ragjp.documents.framing import document_from_json, document_to_json
 from ragjp.errors import DocumentError
-from ragjp.types import Document, Page
+from ragjp.types import Document, Page, Remark
 
 Write = Callable[[str, bytes], Path]
 PROSE = "経費の精算は、月末までに行うこと。\n"
@@ -271,14 +271,25 @@ def test_threads_take_turns(write: Write) -> None:
 def test_documents_survive_the_way_and_others_do_not() -> None:
     """Guards against headings outside of their page and other values nobody expects further on."""
     document = Document(
-        "a", "題", (Page(1, "本文", ((0, 1, "本"),)), Page(2, "")), "pdf", {"k": "v"}
+        "a",
+        "題",
+        (
+            Page(1, "本文", ((0, 1, "本"),)),
+            Page(2, ""),
+            Page(3, "x", (), "表", ((0, 1, "A1"),), ((0, 1, "エ"),)),
+        ),
+        "pdf",
+        {"k": "v"},
+        (Remark("hidden_sheet", 2, "表示されないシートです。"),),
     )
     packed = json.loads(json.dumps(document_to_json(document)))
     assert document_from_json(packed, "a") == document
     for path, wrong in (
         (("title",), 1),
-        (("pages",), [[1, 2, []]]),
-        (("pages",), [[1, "x", [[5, 1, "x"]]]]),
+        (("pages",), [[1, 2, [], {}]]),
+        (("pages",), [[1, "x", [[5, 1, "x"]], {}]]),
+        (("pages",), [[1, "x", [], {"places": [[0, 2, "A1"]]}]]),
+        (("remarks",), [["hidden_sheet", "1", "x"]]),
         (("metadata",), []),
     ):
         with pytest.raises(ValueError, match="not as agreed"):
