@@ -122,6 +122,32 @@ class Answering(_Stage):
     temperature: float = Field(0.0, ge=0)
 
 
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+class DeviceUse(_Stage):
+    """What searching may take of a GPU. Changes how fast an answer comes, never which; without a GPU nothing of it counts."""
+
+    #: ``auto``: the GPU where there is one; ``cpu``: the reference. ``RAGJP_DEVICE`` overrides it.
+    use: DeviceName = "auto"
+    #: Share of the memory that is free on the card when it is first taken; the rest is left to others, such as an LLM server.
+    memory_share: float = Field(0.8, gt=0, le=1)
+    #: Share of that, less the scratch memory, that token vectors may take. What is beyond it is kept in pinned host memory.
+    tokens_share: float = Field(0.7, ge=0, le=1)
+    #: Scratch memory of the searches, set aside before anything else is placed.
+    scratch_mib: int = Field(512, ge=1)
+    #: Pinned host memory for token vectors that the card has no room for; 0: none.
+    pinned_mib: int = Field(4096, ge=0)
+    #: Questions computed together at most. A batch shrinks by itself where memory is short.
+    max_batch: int = Field(64, ge=1, le=1024)
+    #: What a question waits for company. At 0 a batch is what came in while the one before it was computed.
+    max_wait_ms: float = Field(0.0, ge=0, le=1000)
+    #: Questions that may wait; one more is refused at once.
+    max_queue: int = Field(1024, ge=1)
+    #: A question that the GPU has not answered by then is answered by the CPU.
+    timeout_ms: float = Field(10_000.0, gt=0)
+
+
 class Interface(_Stage):
     """What the web page offers for this index; changes nothing that is indexed or found."""
 
@@ -164,6 +190,7 @@ class Recipe(_Stage):
     retrieval: Retrieval = Retrieval()
     rerank: Reranking = Reranking()
     answer: Answering = Answering()
+    device: DeviceUse = DeviceUse()
     ui: Interface = Interface()
 
 
@@ -275,6 +302,25 @@ def with_environment(answer: Answering) -> Answering:
     if model := os.environ.get("RAGJP_LLM_MODEL"):
         changes["model"] = model
     return answer.model_copy(update=changes)
+
+
+def device_wanted(device: DeviceUse | None = None) -> DeviceName:
+    """Where to compute: ``RAGJP_DEVICE`` (``auto``, ``cpu``, ``cuda``), else what the recipe says.
+
+    Raises
+    ------
+    RecipeError
+        When the variable says something else, with the code ``bad_device``.
+    """
+    named = os.environ.get("RAGJP_DEVICE", "").strip().lower()
+    if not named:
+        return device.use if device else "auto"
+    if named == "auto" or named == "cpu" or named == "cuda":
+        return named
+    raise RecipeError(
+        f"環境変数 RAGJP_DEVICE の「{named}」は正しくありません。auto、cpu、cuda のどれかにしてください。",
+        code="bad_device",
+    )
 
 
 def api_key(answer: Answering) -> str:

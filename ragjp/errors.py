@@ -104,6 +104,18 @@ class DeviceUnavailable(RagjpError):
     default_code = "device_unavailable"
 
 
+class DeviceBusy(RagjpError):
+    """More is waiting for the GPU than may wait, or it took longer than the asker had. Asking again later may work."""
+
+    default_code = "device_busy"
+
+
+class DeviceMemoryFull(RagjpError):
+    """The GPU's memory, or the share of it that ragjp may take, has no room for this. The CPU gives the same answer."""
+
+    default_code = "device_memory_full"
+
+
 class LLMError(RagjpError):
     """The configured LLM server is down, slow, or answered with something that is not an answer."""
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ragjp import device
-from ragjp.errors import DeviceUnavailable
+from ragjp.config import DeviceUse, device_wanted
+from ragjp.errors import DeviceUnavailable, RecipeError
 
 
 def _driver(*, init: int = 0, count: int = 1, count_code: int = 0) -> Any:
@@ -27,7 +28,12 @@ def _driver(*, init: int = 0, count: int = 1, count_code: int = 0) -> Any:
         place._obj.value = 8 * 2**30
         return 0
 
+    def attribute(place: Any, number: int, _: Any) -> int:
+        place._obj.value = {75: 9, 76: 0}[number]
+        return 0
+
     return SimpleNamespace(
+        cuDeviceGetAttribute=attribute,
         cuInit=lambda _: init,
         cuDeviceGetCount=device_count,
         cuDeviceGet=lambda *_: 0,
@@ -39,7 +45,7 @@ def _driver(*, init: int = 0, count: int = 1, count_code: int = 0) -> Any:
 def test_an_open_gate_tells_what_is_there() -> None:
     """Guards against a bare yes: doctor prints name, memory and count."""
     gate = device._ask(_driver(count=2))
-    assert gate == device.Gate(True, gate.reason, "NVIDIA Test", 2, 8 * 2**30)
+    assert gate == device.Gate(True, gate.reason, "NVIDIA Test", 2, 8 * 2**30, (9, 0))
     for part in ("NVIDIA Test", "8 GiB", "2 台"):
         assert part in gate.reason
 
@@ -69,6 +75,36 @@ def test_no_driver_is_an_answer_and_not_an_error(monkeypatch: pytest.MonkeyPatch
     gate = device.cuda.__wrapped__()
     assert not gate.available
     assert "libcuda.so.1" in gate.reason
+
+
+def test_the_environment_closes_the_gate_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``RAGJP_DEVICE=cpu`` that still loads the driver, or says no without saying why."""
+
+    def asked(_: str) -> None:
+        raise AssertionError("the driver was asked")
+
+    monkeypatch.setattr(ctypes, "CDLL", asked)
+    monkeypatch.setenv("RAGJP_DEVICE", "cpu")
+    gate = device.cuda.__wrapped__()
+    assert not gate.available
+    assert "RAGJP_DEVICE" in gate.reason
+
+
+def test_a_misspelt_device_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``RAGJP_DEVICE=cuda0`` taken for "auto": the operator believes what is not so."""
+    monkeypatch.setenv("RAGJP_DEVICE", "cuda0")
+    with pytest.raises(RecipeError, match="cuda0") as refused:
+        device.cuda.__wrapped__()
+    assert refused.value.code == "bad_device"
+
+
+def test_the_environment_goes_before_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator who cannot change the recipe of an index cannot force the reference."""
+    asked = DeviceUse(use="cuda")
+    assert device_wanted(asked) == "cuda"
+    assert device_wanted() == "auto"
+    monkeypatch.setenv("RAGJP_DEVICE", "CPU ")
+    assert device_wanted(asked) == "cpu"
 
 
 def test_asking_for_a_gpu_by_name_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,16 @@
-"""What this machine has: cores and, maybe, a GPU. The only file that asks.
+"""What this machine has: cores and, maybe, a GPU. The only folder that asks, and the one that owns the GPU.
 
 The answer is a :class:`Gate`: yes or no, and why in words, which ``ragjp doctor`` prints and every refusal repeats. It is asked of
 the driver (``libcuda.so.1``) through ctypes, so that no heavy package is loaded to learn that there is nothing.
+
+Who owns the GPU and how it is shared is in the modules beside this one, none of which loads anything heavy: they are written
+against small protocols, which a search path keeps with CuPy and the tests with a scripted device.
+
+- :mod:`~ragjp.device.gates`: for each fast path on, or why not.
+- :mod:`~ragjp.device.ledger`: who holds how much of its memory, and what happens when there is no more.
+- :mod:`~ragjp.device.waiting`, :mod:`~ragjp.device.batches`, :mod:`~ragjp.device.owner`: the queue, batches that shrink, the one thread.
+- :mod:`~ragjp.device.generations`: which generation of an index is on it; :mod:`~ragjp.device.graphs`: what was captured there.
+- :mod:`~ragjp.device.accelerator`: all of them together, and the fall to the CPU. What a search path plugs into.
 """
 
 from __future__ import annotations
@@ -12,10 +21,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 
+from ragjp.config import device_wanted
 from ragjp.errors import DeviceUnavailable, MissingExtra
 
 _DRIVER = "libcuda.so.1"
 _NAME_BYTES = 256
+#: ``CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR`` and ``_MINOR`` of the driver API.
+_MAJOR, _MINOR = 75, 76
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,7 @@ class Gate:
     name : the first device's name; empty when there is none.
     count : how many devices this process may see (``CUDA_VISIBLE_DEVICES`` counts).
     total_bytes : memory of the first device; 0 when there is none.
+    capability : its compute capability, such as (9, 0) for sm_90; (0, 0) when there is none.
     """
 
     available: bool
@@ -34,6 +47,7 @@ class Gate:
     name: str = ""
     count: int = 0
     total_bytes: int = 0
+    capability: tuple[int, int] = (0, 0)
 
 
 def usable_cores() -> int:
@@ -43,7 +57,15 @@ def usable_cores() -> int:
 
 @lru_cache(maxsize=1)
 def cuda() -> Gate:
-    """Ask the driver once; the answer is kept for the life of the process."""
+    """Ask the driver once; the answer is kept for the life of the process. ``RAGJP_DEVICE=cpu`` closes the gate unasked.
+
+    Raises
+    ------
+    RecipeError
+        ``RAGJP_DEVICE`` says something else than ``auto``, ``cpu`` or ``cuda``.
+    """
+    if device_wanted() == "cpu":
+        return Gate(False, "GPU は使いません（環境変数 RAGJP_DEVICE が cpu です）")
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError:
@@ -66,10 +88,13 @@ def _ask(driver: ctypes.CDLL) -> Gate:
         return Gate(False, f"GPU は使えません（cuDeviceGet がエラー {code} を返しました）")
     driver.cuDeviceGetName(name, _NAME_BYTES, device)
     driver.cuDeviceTotalMem_v2(ctypes.byref(total), device)
+    major, minor = ctypes.c_int(0), ctypes.c_int(0)
+    driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
+    driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
     text = name.value.decode("utf-8", "replace")
     gib = total.value / 2**30
     reason = f"GPU が使えます（{text}、メモリー {gib:.0f} GiB、{count.value} 台）"
-    return Gate(True, reason, text, count.value, total.value)
+    return Gate(True, reason, text, count.value, total.value, (major.value, minor.value))
 
 
 def require_cuda() -> Gate:
