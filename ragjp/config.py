@@ -155,6 +155,15 @@ class Interface(_Stage):
     examples: tuple[str, ...] = Field((), max_length=8)
 
 
+class Jobs(_Stage):
+    """How ``ragjp index`` works through the sources; changes nothing that is found."""
+
+    #: Share of the index's documents whose files may be gone at once; more look like an unmounted folder, and stay. 0: none, 1: any.
+    max_removed_share: float = Field(0.2, ge=0, le=1)
+    #: Reading processes at work at the same time. 0: one a core, at most four.
+    readers: int = Field(0, ge=0, le=64)
+
+
 class Japanese(_Stage):
     """The company's own words: files beside the recipe, in UTF-8. What they held when the recipe was read goes with the index."""
 
@@ -185,6 +194,7 @@ class Recipe(_Stage):
     sources: tuple[Source, ...] = ()
     limits: Limits = Limits()
     chunks: Chunking = Chunking()
+    jobs: Jobs = Jobs()
     japanese: Japanese = Japanese()
     encoder: EncoderChoice = EncoderChoice()
     retrieval: Retrieval = Retrieval()
