@@ -23,8 +23,13 @@ READERS: dict[str, str] = {
     ".htm": "ragjp.documents.html",
     ".xhtml": "ragjp.documents.html",
     ".pdf": "ragjp.documents.pdf",
+    **dict.fromkeys((".csv", ".tsv", ".tab"), "ragjp.documents.delimited"),
+    ".json": "ragjp.documents.json_values",
+    **dict.fromkeys((".jsonl", ".ndjson"), "ragjp.documents.json_lines"),
 }
-FORMATS: tuple[str, ...] = tuple(READERS)
+#: Suffix to module of files that hold several documents: a ``parts`` instead of a ``read``; see :mod:`ragjp.documents.walk`.
+CONTAINERS: dict[str, str] = {}
+FORMATS: tuple[str, ...] = (*READERS, *CONTAINERS)
 
 #: First bytes that settle what a file is, whatever its name says.
 _MAGIC: tuple[tuple[bytes, str], ...] = (

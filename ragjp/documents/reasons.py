@@ -25,6 +25,35 @@ SENTENCES: dict[str, str] = {
     "pdf_encrypted": "{name} はパスワードで保護されています。保護を外した PDF に差し替えてください。",
     "pdf_damaged": "{name} は PDF として壊れています（{detail}）。元のアプリケーションから出力し直してください。",
     "pdf_no_text": "{name} からは文字を取り出せません（画像だけか、文字コードを持たない書体の PDF です）。OCR で文字を付けてから入れ直してください。",
+    "office_damaged": "{name} は Office 文書として壊れています（{detail}）。元のアプリケーションで開いて保存し直してください。",
+    "office_encrypted": "{name} はパスワードか権限の設定で保護されています。保護を外して保存し直した文書に差し替えてください。",
+    "office_bomb": "{name} は展開すると不自然に大きくなるので読みません（{detail}）。元のアプリケーションで開いて保存し直してください。",
+    "office_dtd": "{name} の中の XML に文書型宣言（DTD）があるので読みません。元のアプリケーションで開いて保存し直してください。",
+    "office_no_text": "{name} には文字がありません（画像や図だけの文書です）。OCR で文字を付けた PDF などに差し替えてください。",
+    "office_converter_missing": "{name} は古い形式などの文書（{detail}）で、読むには LibreOffice が要ります。LibreOffice を入れるか、docx・xlsx・pptx で保存し直してください。",
+    "office_not_converted": "{name} を LibreOffice で変換できません（{detail}）。元のアプリケーションで docx・xlsx・pptx に保存し直してください。",
+    "json_damaged": "{name} は JSON として読めません（{detail}）。書き出し元のシステムから出力し直してください。",
+    "json_too_deep": "{name} は入れ子が深すぎます（上限 {detail} 段）。平らな形に書き出し直してください。",
+    # Tables, records: read, with a remark.
+    "csv_unclosed_quote": "{name} には閉じていない引用符があります（{detail}）。そこから先は引用符も文字として読みました。表を確かめてください。",
+    "json_lines_damaged": "{name} の{detail}は JSON ではないので飛ばしました。その行を確かめてください。",
+    # Containers: mail and archives, and what is in them.
+    "several_documents": "{name} は複数の文書を含むので、一つの文書としては読めません。ragjp index で取り込んでください。",
+    "mail_damaged": "{name} はメールとして壊れています（{detail}）。メールソフトから保存し直してください。",
+    "mail_body_unreadable": "{name} の本文を読めません（{detail}）。見出しだけを取り込みました。メールソフトで開けるか確かめてください。",
+    "zip_damaged": "{name} は ZIP として壊れています（{detail}）。作り直してください。",
+    "zip_entry_damaged": "{name} を ZIP から取り出せません（{detail}）。ZIP を作り直してください。",
+    "zip_encrypted": "{name} は ZIP の中で暗号化されています。パスワードを外した ZIP に差し替えてください。",
+    "zip_method": "{name} の圧縮方式（{detail}）には対応していません。通常の ZIP（Deflate）で作り直してください。",
+    "zip_name_unsafe": "{name} の名前は ZIP の外を指すか、使えない形です（{detail}）。安全な名前で作り直してください。",
+    "zip_symlink": "{name} は ZIP の中のシンボリックリンクです。リンク先のファイルそのものを入れてください。",
+    "zip_overlap": "{name} は ZIP の中で別のファイルと領域が重なっています。ZIP を作り直してください。",
+    "zip_bomb": "{name} は展開すると異常に大きくなります（{detail}）。中身を確かめ、必要なら展開してから入れてください。",
+    "nested_too_deep": "{name} は入れ子が深すぎます（上限 {detail} 段）。中のファイルを取り出して入れてください。",
+    "nested_in_itself": "{name} は自分自身を含んでいます。作り直してください。",
+    "too_many_parts": "{name} の先は、一つのファイルに入れられる数（{detail}）を超えるので読みません。分割してください。",
+    "unpacked_too_large": "{name} の先は、展開後の大きさの上限（{detail}）を超えるので読みません。分割してください。",
+    "gave_up": "{name} の先は、読み取りの失敗が続いたので読みません（{detail}）。前の失敗の原因を除いてください。",
     # What happened while it was read.
     "timed_out": "{name} は {detail} 秒では読み終わりませんでした。分割するか、レシピの limits.seconds を上げてください。",
     "out_of_memory": "{name} を読むのに {detail} MiB より多くのメモリーが要ります。分割するか、レシピの limits.memory_mib を上げてください。",
@@ -32,6 +61,9 @@ SENTENCES: dict[str, str] = {
     "reader_failed": "{name} を読む途中で想定外の誤りが起きました（{detail}）。ファイルが壊れていないか確かめてください。",
     "reader_not_started": "{name} の読み取りプロセスを起動できません（{detail}）。ragjp doctor で環境を確かめてください。",
 }
+
+#: Codes of remarks that say that text is missing: the document is indexed in part.
+LOSSES = frozenset({"json_lines_damaged", "mail_body_unreadable"})
 
 _LONGEST_NAME = 200
 

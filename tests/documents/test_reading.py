@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +13,7 @@ import pytest
 
 from ragjp.config import Limits
 from ragjp.documents import FORMATS, read_document_here
-from ragjp.documents.formats import READERS
+from ragjp.documents.formats import CONTAINERS, READERS
 from ragjp.documents.reasons import SENTENCES, shown
 from ragjp.errors import DocumentError
 
@@ -95,15 +97,24 @@ def test_a_file_one_may_not_read(write: Write, monkeypatch: pytest.MonkeyPatch) 
 
 def test_suffixes_in_capitals_and_every_format(write: Write, pdfs: ModuleType) -> None:
     """Guards against a suffix in the table without a reader behind it."""
-    for suffix in FORMATS:
-        raw = pdfs.make_pdf([["経費の精算"]]) if suffix == ".pdf" else PROSE.encode()
+    samples = {
+        ".pdf": pdfs.make_pdf([["経費の精算"]]),
+        ".json": json.dumps(PROSE).encode(),
+        ".jsonl": json.dumps(PROSE).encode(),
+        ".ndjson": json.dumps(PROSE).encode(),
+    }
+    for suffix, module in READERS.items():
+        assert callable(import_module(module).read)
+        if "office" in module:  # made-up documents of theirs are in their own tests
+            continue
+        raw = samples.get(suffix, PROSE.encode())
         document = read_document_here(
             write(f"規程{suffix.upper()}", raw), f"部/規程{suffix}", Limits()
         )
         assert document.title == "規程"
         assert document.pages[0].text.startswith("経費の精算")
         assert document.doc_id == f"部/規程{suffix}"
-    assert {".md", ".txt", ".html", ".pdf"} <= set(FORMATS) == set(READERS)
+    assert {".md", ".txt", ".html", ".pdf"} <= set(FORMATS) == {*READERS, *CONTAINERS}
 
 
 def test_line_ends_of_plain_text(write: Write) -> None:
