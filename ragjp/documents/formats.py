@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
+from ragjp.documents.office.kinds import office_suffix
 from ragjp.documents.reasons import reason
 from ragjp.types import Document
 
@@ -26,6 +27,7 @@ READERS: dict[str, str] = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), "ragjp.documents.delimited"),
     ".json": "ragjp.documents.json_values",
     **dict.fromkeys((".jsonl", ".ndjson"), "ragjp.documents.json_lines"),
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), "ragjp.documents.office.docx"),
 }
 #: Suffix to module of files that hold several documents: a ``parts`` instead of a ``read``; see :mod:`ragjp.documents.walk`.
 CONTAINERS: dict[str, str] = {}
@@ -49,6 +51,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\x00", "SQLite データベース"),
     (b"\x7fELF", "実行ファイル"),
 )
+#: A damaged Office file is still one.
+_OFFICE_MAGIC = (b"PK", b"\xd0\xcf\x11\xe0", b"{\\rtf")
 _HTML = re.compile(rb"\s*(<\?xml[^>]{0,200}>\s*)?(<!doctype\s+html|<html[\s>])", re.IGNORECASE)
 #: A PDF may have junk before its header; viewers accept it within this many bytes.
 _PDF_HEADER_WITHIN = 1024
@@ -69,12 +73,26 @@ def reader_for(suffix: str, name: str) -> Read:
     Raises
     ------
     DocumentError
-        ``format_unsupported``.
+        ``format_unsupported``, ``several_documents``.
     """
+    if suffix in CONTAINERS:
+        raise reason("several_documents", name)
     module = READERS.get(suffix)
     if module is None:
         raise reason("format_unsupported", name, detail="・".join(FORMATS))
     return cast("Read", import_module(module).read)
+
+
+def settled_suffix(raw: bytes, suffix: str) -> str:
+    """Give the suffix that the content settles where it settles one, else the one that the name has.
+
+    An Office file is what its parts are; a web page or a PDF saved under an Office name is one all the same.
+    """
+    if found := office_suffix(raw):
+        return found
+    if READERS.get(suffix, "").startswith("ragjp.documents.office."):
+        return {"HTML": ".html", "PDF": ".pdf"}.get(kind_of(raw), suffix)
+    return suffix
 
 
 def check_content(raw: bytes, suffix: str, name: str) -> None:
@@ -86,7 +104,9 @@ def check_content(raw: bytes, suffix: str, name: str) -> None:
         ``wrong_extension``.
     """
     kind = kind_of(raw)
-    if suffix == ".pdf":
+    if READERS.get(suffix, "").startswith("ragjp.documents.office."):
+        lies = bool(kind) and not raw.startswith(_OFFICE_MAGIC)
+    elif suffix == ".pdf":
         lies = bool(kind) and kind != "PDF" and b"%PDF-" not in raw[:_PDF_HEADER_WITHIN]
     else:
         lies = bool(kind) and kind != "HTML"

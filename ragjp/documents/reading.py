@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ragjp.config import Limits
-from ragjp.documents.formats import check_content, reader_for
+from ragjp.documents.formats import check_content, reader_for, settled_suffix
 from ragjp.documents.reasons import reason
 from ragjp.types import Document
 
@@ -60,7 +60,7 @@ def _words(error: Exception) -> str:
 def read_document_here(path: Path, doc_id: str, limits: Limits) -> Document:
     """Read one document in this process. ``limits.seconds`` and ``limits.memory_mib`` are the caller's to enforce.
 
-    The format is that of ``path``'s suffix; ``doc_id`` is only the document's name.
+    The format is that which the content settles, else that of ``path``'s suffix; ``doc_id`` is only the document's name.
 
     Raises
     ------
@@ -68,10 +68,22 @@ def read_document_here(path: Path, doc_id: str, limits: Limits) -> Document:
         With a code of :data:`ragjp.documents.reasons.SENTENCES`.
     """
     suffix = path.suffix.lower()
-    read = reader_for(suffix, doc_id)
-    raw = read_bytes(path, doc_id, limits.max_bytes)
+    reader_for(suffix, doc_id)  # what is of no known format is not even opened
+    return read_raw(read_bytes(path, doc_id, limits.max_bytes), suffix, doc_id, limits)
+
+
+def read_raw(raw: bytes, suffix: str, doc_id: str, limits: Limits) -> Document:
+    """Read the bytes of one document. ``suffix`` (lower case, with its dot) is that of its name.
+
+    Raises
+    ------
+    DocumentError
+        With a code of :data:`ragjp.documents.reasons.SENTENCES`.
+    """
+    reader_for(suffix, doc_id)
+    suffix = settled_suffix(raw, suffix)
     check_content(raw, suffix, doc_id)
-    document = read(raw, doc_id, limits.max_chars)
+    document = reader_for(suffix, doc_id)(raw, doc_id, limits.max_chars)
     if sum(len(page.text) for page in document.pages) > limits.max_chars:
         raise reason("too_large", doc_id, detail=f"上限 {limits.max_chars:,} 文字")
     return document

@@ -38,7 +38,7 @@ def code_of(path: Path, limits: Limits | None = None) -> str:
         ("a.pdf", b"", "empty"),
         ("a.txt", b" \r\n\t\n", "empty"),
         ("a.txt", b"\xef\xbb\xbf", "empty"),
-        ("a.docx", b"PK\x03\x04", "format_unsupported"),
+        ("a.docx", b"PK\x03\x04", "office_damaged"),
         ("README", PROSE.encode(), "format_unsupported"),
         ("a.txt", b"%PDF-1.7\n1 0 obj", "wrong_extension"),
         ("a.html", b"%PDF-1.7\n1 0 obj", "wrong_extension"),
