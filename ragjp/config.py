@@ -11,7 +11,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -325,8 +325,9 @@ def device_wanted(device: DeviceUse | None = None) -> DeviceName:
     named = os.environ.get("RAGJP_DEVICE", "").strip().lower()
     if not named:
         return device.use if device else "auto"
-    if named == "auto" or named == "cpu" or named == "cuda":
-        return named
+    for known in get_args(DeviceName):
+        if named == known:
+            return cast("DeviceName", known)
     raise RecipeError(
         f"環境変数 RAGJP_DEVICE の「{named}」は正しくありません。auto、cpu、cuda のどれかにしてください。",
         code="bad_device",
