@@ -13,9 +13,19 @@ hostile file away from this process.
 
 from __future__ import annotations
 
+from ragjp.documents.contents import Contents, Finding, belongs_to
 from ragjp.documents.encoding import decode
-from ragjp.documents.formats import FORMATS
+from ragjp.documents.formats import CONTAINERS, FORMATS
 from ragjp.documents.reader import DocumentReader
 from ragjp.documents.reading import read_document_here
 
-__all__ = ["FORMATS", "DocumentReader", "decode", "read_document_here"]
+__all__ = [
+    "CONTAINERS",
+    "FORMATS",
+    "Contents",
+    "DocumentReader",
+    "Finding",
+    "belongs_to",
+    "decode",
+    "read_document_here",
+]

@@ -113,16 +113,23 @@ class Child:
         ChildDied
             When the process ended, or its reply is larger than ``max_reply_bytes`` or no JSON object.
         """
+        self.send(request)
+        return self.receive(seconds=seconds, max_reply_bytes=max_reply_bytes)
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Send a request. Raises ChildDied when the process has ended."""
         self.n_read += 1
         self._peak_bytes = 0
-        deadline = time.monotonic() + seconds
         try:
             self._requests.write(
                 pack(request)
-            )  # shorter than a pipe's buffer: a path and five numbers
+            )  # shorter than a pipe's buffer: a path and a few numbers
         except BrokenPipeError as error:
             raise self._died() from error
-        return self._receive(deadline, max_reply_bytes)
+
+    def receive(self, *, seconds: float, max_reply_bytes: int) -> dict[str, Any]:
+        """Wait for the next frame of a reply. Raises as :meth:`ask`."""
+        return self._receive(time.monotonic() + seconds, max_reply_bytes)
 
     def kill(self) -> None:
         """End the process and all that it may have started, and leave no zombie."""

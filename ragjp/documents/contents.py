@@ -28,10 +28,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What was read from one source file. Every document has one finding; what was refused has one and no document."""
+    """What was read from one source file. Every document has a finding; what was refused has one and no document."""
 
     documents: tuple[Document, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def status(self) -> Status:
+        """How the source file as a whole ended."""
+        if not self.documents:
+            return "refused"
+        whole = all(finding.status == "indexed" for finding in self.findings)
+        return "indexed" if whole else "partly"
 
 
 def belongs_to(doc_id: str, source_id: str) -> bool:

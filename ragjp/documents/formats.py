@@ -30,7 +30,9 @@ READERS: dict[str, str] = {
     **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), "ragjp.documents.office.docx"),
 }
 #: Suffix to module of files that hold several documents: a ``parts`` instead of a ``read``; see :mod:`ragjp.documents.walk`.
-CONTAINERS: dict[str, str] = {}
+CONTAINERS: dict[str, str] = {
+    ".zip": "ragjp.documents.archive",
+}
 FORMATS: tuple[str, ...] = (*READERS, *CONTAINERS)
 
 #: First bytes that settle what a file is, whatever its name says.

@@ -11,7 +11,10 @@ from typing import Any, Self
 
 from ragjp.config import Limits
 from ragjp.documents.child import Child, ChildDied, ChildLate, worker_command
+from ragjp.documents.contents import Contents, Finding, finding_for
+from ragjp.documents.formats import CONTAINERS
 from ragjp.documents.framing import document_from_json
+from ragjp.documents.gathering import Gathering
 from ragjp.documents.reasons import reason
 from ragjp.errors import DocumentError
 from ragjp.types import Document
@@ -92,6 +95,59 @@ class DocumentReader:
                 self._drop()
                 raise
 
+    def read_all(self, path: Path, doc_id: str) -> Contents:
+        """Read a file whatever it holds: one document, or those of a mail or an archive, each with the limits of one.
+
+        A part that ends or hangs the reading process costs itself; after too many of those, or in all too much time, the rest is
+        given up. Never raises DocumentError: what could not be read is in the findings.
+        """
+        if path.suffix.lower() not in CONTAINERS:
+            try:
+                document = self.read(path, doc_id)
+            except DocumentError as error:
+                return Contents((), (Finding(doc_id, "refused", error.code, error.sentence),))
+            return Contents((document,), (finding_for(document),))
+        gathering = Gathering(doc_id, self.limits)
+        with self._lock:
+            while not gathering.is_over:
+                try:
+                    self._gather(path, gathering)
+                except DocumentError as error:
+                    gathering.strike(error)
+                except BaseException:
+                    self._drop()
+                    raise
+        return gathering.contents()
+
+    def _gather(self, path: Path, gathering: Gathering) -> None:
+        """Take frames from one process until the container is at its end or the process is."""
+        child = self._ready(gathering.source_id)
+        request = {**self._request(path, gathering.source_id), "parts": gathering.resume()}
+        try:
+            child.send(request)
+            while not gathering.is_over:
+                frame = child.receive(
+                    seconds=self.limits.seconds, max_reply_bytes=self._max_reply_bytes
+                )
+                child.n_read += "start" in frame
+                gathering.take(frame)
+                if frame.get("code") == "out_of_memory":  # it ends itself
+                    self._drop()
+                    return
+        except ChildLate as error:
+            self._drop()
+            detail = f"{self.limits.seconds:g}"
+            raise reason("timed_out", gathering.current_id, detail=detail) from error
+        except ChildDied as error:
+            self._drop()
+            raise self._why(error, child.start_bytes, gathering.current_id) from error
+        except ValueError as error:
+            self._drop()
+            detail = "返答が正しくありません"
+            raise reason("reader_crashed", gathering.current_id, detail=detail) from error
+        if not gathering.is_whole:  # given up in the middle of an answer
+            self._drop()
+
     def close(self) -> None:
         """End the reading process. Reading again starts another."""
         with self._lock:
@@ -115,20 +171,28 @@ class DocumentReader:
         return self._child
 
     def _ask(self, child: Child, path: Path, doc_id: str) -> dict[str, Any]:
-        request = {
-            "path": str(path.absolute()),
-            "doc_id": doc_id,
-            "limits": self.limits.model_dump(),
-        }
-        max_reply_bytes = _REPLY_BYTES + _REPLY_BYTES_PER_CHAR * self.limits.max_chars
+        request = self._request(path, doc_id)
         try:
-            return child.ask(request, seconds=self.limits.seconds, max_reply_bytes=max_reply_bytes)
+            return child.ask(
+                request, seconds=self.limits.seconds, max_reply_bytes=self._max_reply_bytes
+            )
         except ChildLate as error:
             self._drop()
             raise reason("timed_out", doc_id, detail=f"{self.limits.seconds:g}") from error
         except ChildDied as error:
             self._drop()
             raise self._why(error, child.start_bytes, doc_id) from error
+
+    def _request(self, path: Path, doc_id: str) -> dict[str, Any]:
+        return {
+            "path": str(path.absolute()),
+            "doc_id": doc_id,
+            "limits": self.limits.model_dump(),
+        }
+
+    @property
+    def _max_reply_bytes(self) -> int:
+        return _REPLY_BYTES + _REPLY_BYTES_PER_CHAR * self.limits.max_chars
 
     def _why(self, error: ChildDied, start_bytes: int, doc_id: str) -> DocumentError:
         """Tell from how the process ended what the document did to it."""

@@ -18,6 +18,7 @@ from ragjp.config import Limits
 from ragjp.documents.framing import LENGTH, document_to_json, pack, read_exactly, unpack, write_all
 from ragjp.documents.reading import read_document_here
 from ragjp.documents.reasons import reason
+from ragjp.documents.walk import frames
 from ragjp.errors import DocumentError
 from ragjp.types import Document
 
@@ -57,11 +58,27 @@ def serve(read: ReadHere = read_document_here) -> None:
             return
         limits = Limits.model_validate(request["limits"])
         _limit(limits, own_bytes)
+        if "parts" in request:
+            if not _answer_parts(replies, request, limits, own_bytes):
+                return
+            continue
         reply = _answer(read, Path(request["path"]), request["doc_id"], limits)
         signal.alarm(0)
         write_all(replies, pack(reply))
         if reply.get("code") == "out_of_memory":
             return
+
+
+def _answer_parts(replies: int, request: dict[str, Any], limits: Limits, own_bytes: int) -> bool:
+    """Answer with a frame for each step through a container, each part with the whole limits; false when the memory is used up."""
+    for frame in frames(Path(request["path"]), request["doc_id"], limits, request["parts"]):
+        if "start" in frame:
+            _limit(limits, own_bytes)
+        write_all(replies, pack(frame))
+        if frame.get("code") == "out_of_memory":
+            return False
+    signal.alarm(0)
+    return True
 
 
 def _private_pipes() -> tuple[int, int]:

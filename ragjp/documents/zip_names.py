@@ -1,0 +1,112 @@
+"""The names in a ZIP file: in which encoding they are, and which of them point outside.
+
+An entry's name is, in this order: Info-ZIP's Unicode extra field; UTF-8 where the entry says so; else bytes in the encoding of the
+machine that packed it, which nothing tells: CP932 from Windows, UTF-8 in decomposed form from macOS. One machine packed them all, so
+all names of an archive are decoded together.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from ragjp.documents.cleaning import clean_text
+from ragjp.documents.encoding import decode
+from ragjp.documents.zip_directory import Entry
+from ragjp.errors import DocumentError
+
+_LONGEST_NAME = 1000
+_DRIVE = re.compile(r"[A-Za-z]:")
+#: ``name.txt:stream`` and ``name:stream:$DATA``; a time in a name (10:30) is none.
+_STREAM = re.compile(r"\.\w{1,8}:[^/:]*(:\$\w+)?$|:\$\w+$", re.IGNORECASE)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+#: What systems put beside the files: nobody wrote it.
+_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_WESTERN = "cp1252"
+
+
+def decode_names(entries: Sequence[Entry]) -> list[str]:
+    r"""Decode the names of an archive's entries; NFC, with slashes between folders.
+
+    A name that no encoding decodes has its wrong bytes escaped (``\x81``).
+    """
+    unknown = [
+        entry.raw_name
+        for entry in entries
+        if not (entry.is_utf8 or entry.raw_name.isascii() or entry.unicode_name)
+    ]
+    encoding = _encoding_of(unknown)
+    names = []
+    for entry in entries:
+        name = entry.unicode_name or _decoded(
+            entry.raw_name, "utf-8" if entry.is_utf8 else encoding
+        )
+        # Decoded first: the second byte of 表 in CP932 is a backslash.
+        names.append(unicodedata.normalize("NFC", name.replace("\\", "/")))
+    return names
+
+
+def _encoding_of(names: list[bytes]) -> str:
+    """Find the encoding that all names together are most plausible in."""
+    together = b"\n".join(names)
+    try:
+        together.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    try:
+        found = decode(together)[1]
+    except DocumentError:
+        return "cp932"
+    # Western names without a mark of their encoding are in DOS's.
+    return "cp437" if found == _WESTERN else found
+
+
+def _decoded(raw: bytes, encoding: str) -> str:
+    for candidate in dict.fromkeys((encoding, "utf-8", "cp932")):
+        try:
+            return raw.decode(candidate)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def is_litter(name: str) -> bool:
+    """Tell whether a file is hidden, or one that a system left: ``__MACOSX``, ``.DS_Store``, ``Thumbs.db``."""
+    return any(part.startswith(".") or part.lower() in _LITTER for part in name.split("/") if part)
+
+
+def danger_in(name: str) -> str:
+    """Say, for the reader of an error, why a name is refused; empty for a good one.
+
+    Nothing is ever written under these names; but they become ids, which people and programs take for paths.
+
+    >>> danger_in("../../etc/passwd"), danger_in("規程/経費.txt"), danger_in("議事録 10:30.txt")
+    ('「..」があります', '', '')
+    """
+    if _UNPRINTABLE.search(name) or clean_text(name) != name:
+        return "制御文字があります"
+    if name.startswith("/"):
+        return "絶対パスです"
+    if _DRIVE.match(name):
+        return "ドライブ名があります"
+    if ".." in name.split("/"):
+        return "「..」があります"
+    if _STREAM.search(name):
+        return "NTFS のストリーム名があります"
+    if len(name) > _LONGEST_NAME:
+        return f"{_LONGEST_NAME} 文字を超えます"
+    return "" if name.strip("/. ") else "名前がありません"
+
+
+def safe_name(name: str) -> str:
+    r"""Make of any name one that can be shown and stored, inside of its container: for the report on what is refused.
+
+    >>> safe_name("../../etc/passwd"), safe_name("C:\\a.txt")
+    ('etc/passwd', 'C:/a.txt')
+    """
+    shown = clean_text(_UNPRINTABLE.sub("_", name)).replace("\\", "/")
+    parts = [part for part in shown.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts)[:_LONGEST_NAME] or "_"
