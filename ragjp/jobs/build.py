@@ -1,29 +1,38 @@
-"""Build or update an index: unchanged documents cost a hash, changed ones are committed batch by batch, a kill loses one batch."""
+"""Build or update an index: unchanged documents cost a look at their file, changed ones are committed batch by batch, a kill loses one batch."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from ragjp.config import Japanese, Recipe
-from ragjp.documents import DocumentReader
 from ragjp.encoders import load_encoder
-from ragjp.errors import DocumentError, RagjpError
+from ragjp.errors import RagjpError
 from ragjp.index.reader import Snapshot
-from ragjp.index.storage.writer import Batch, IndexWriter, Manifest, NewDocument
-from ragjp.japanese.chunks import chunk_document
+from ragjp.index.storage.catalog import catalog_path, open_catalog
+from ragjp.index.storage.lock import changing
+from ragjp.index.storage.records import current_documents
+from ragjp.index.storage.writer import Batch, IndexWriter, Manifest
 from ragjp.japanese.synonyms import parse_synonyms
 from ragjp.japanese.terms import FIELDS, Analyzer
 from ragjp.japanese.words import WordList, parse_words
+from ragjp.jobs.ahead import FileRead, Prepared, n_readers, prepared_ahead
 from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
+from ragjp.jobs.outcomes import BuildReport, Failure, Outcome, in_order
+from ragjp.jobs.pace import EMBED, WRITE, Pace
+from ragjp.jobs.planning import Known, Plan, make_plan
+from ragjp.jobs.seen import Refusal, Seen
+from ragjp.jobs.settling import outcome_of, outcomes_of_plan
 from ragjp.jobs.sources import REPORT_NAME, DocumentSource, Item, folder_sources, list_items
 from ragjp.retrieval.background import LEAST_ROWS, ensure_background
 from ragjp.types import Encoder
+
+__all__ = ["BuildReport", "Failure", "Options", "build", "own_words", "plan_build"]
 
 #: A batch is committed when it holds this many chunks: what a kill can cost, and the size of a segment before merging.
 BATCH_CHUNKS = 1024
@@ -33,49 +42,28 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A document that could not be read: its id, a reason code, and a sentence."""
+class Options:
+    """How to go about a build; none of it changes what an index of these files holds.
 
-    doc_id: str
-    code: str
-    sentence: str
+    verify_content : trust no file's size and time, hash all. allow_deletions : take out whatever is gone, however much it is.
+    stop : asked often; what is embedded is then committed, and the build ends. paced : told how it goes, in one line.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What a build did. ``n_documents`` and ``n_chunks`` count what the index holds now."""
-
-    added: int
-    updated: int
-    unchanged: int
-    removed: int
-    failures: tuple[Failure, ...]
-    n_documents: int
-    n_chunks: int
-    embedded_chunks: int
-    reused_chunks: int
-    generation: int
-    seconds: float
-
-
-@dataclass(slots=True)
-class _Plan:
-    """The difference between the sources and the index."""
-
-    changed: list[tuple[Item, str]]
-    access_changes: dict[str, tuple[str, ...]]
-    removed: list[str]
-    unchanged: int
-    known: frozenset[str]
-    failures: list[Failure]
+    verify_content: bool = False
+    allow_deletions: bool = False
+    stop: Callable[[], bool] = lambda: False
+    paced: Callable[[str], None] = lambda line: None
 
 
 @dataclass(slots=True)
 class _Tally:
     added: int = 0
     updated: int = 0
+    moved: int = 0
+    removed: int = 0
     embedded: int = 0
     reused: int = 0
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def build(
@@ -86,6 +74,7 @@ def build(
     sources: Sequence[DocumentSource] | None = None,
     encoder: Encoder | None = None,
     progress: Progress | None = None,
+    options: Options | None = None,
 ) -> BuildReport:
     """Bring an index up to date with its sources.
 
@@ -103,6 +92,8 @@ def build(
         Use this encoder instead of loading the recipe's.
     progress
         Called with (stage, done, total).
+    options
+        How to go about it.
 
     Returns
     -------
@@ -117,10 +108,9 @@ def build(
         Before anything is changed.
     """
     started = time.monotonic()
+    chosen = options or Options()
     tell: Progress = progress or (lambda stage, done, total: None)
-    items = list_items(sources if sources is not None else folder_sources(recipe, base, into))
-    # Not searched with here; what is wrong in the file is said before anything is built.
-    parse_synonyms(recipe.japanese.synonyms_text, where=recipe.japanese.synonyms or "synonyms")
+    items = _listed(recipe, base, into, sources)
     analyzer = own_words(recipe.japanese, Analyzer())
     model = encoder or load_encoder(recipe.encoder)
     manifest = Manifest(
@@ -140,49 +130,28 @@ def build(
                 lambda chunks: analyse(chunks, analyzer),
                 progress=partial(tell, "語の更新"),
             )
-        plan = _plan(items, writer, recipe, tell)
-        tally = _Tally()
-        if plan.removed or plan.access_changes:
-            writer.commit(
-                Batch(
-                    [],
-                    [],
-                    no_vectors(model.dim),
-                    None,
-                    {},
-                    removed=plan.removed,
-                    access_changes=plan.access_changes,
-                )
-            )
-        for group in _read_groups(plan, recipe, tell):
-            batch, embedded = embed_batch(
-                group,
-                writer,
-                analyzer,
-                model,
-                tokens=bool(manifest.token_dim),
-                embedded=partial(tell, "埋め込み"),
-            )
-            writer.commit(batch)
-            tally.embedded += embedded
-            tally.reused += len(batch.text_hashes) - embedded
-            for new in group:
-                if new.document.doc_id in plan.known:
-                    tally.updated += 1
-                else:
-                    tally.added += 1
-        tell("まとめ", 0, 1)
-        writer.tidy()
-        tell("まとめ", 1, 1)
+        plan = _plan(items, writer.known_documents(), recipe, into, chosen, tell)
+        tally = _Tally(removed=len(plan.removed))
+        _commit_removals(writer, plan.removed, model.dim, plan.access_changes)
+        pace = _commit_changes(plan, recipe, writer, analyzer, model, tell, chosen, tally)
+        interrupted = plan.stopped or chosen.stop()
+        if not interrupted:
+            tell("まとめ", 0, 1)
+            writer.tidy()
+            tell("まとめ", 1, 1)
         n_documents, n_chunks = writer.counts()
-        if n_chunks >= LEAST_ROWS:
+        if n_chunks >= LEAST_ROWS and not interrupted:
             _measure_refusals(into, analyzer, model, recipe)
-        _write_report(into, plan.failures)
+        if not plan.stopped:
+            plan.seen.write(into)
+        if not interrupted:
+            _write_report(into, plan.failures)
+        outcomes = [*tally.outcomes, *outcomes_of_plan(plan, done=tally.outcomes)]
         return BuildReport(
             tally.added,
             tally.updated,
-            plan.unchanged,
-            len(plan.removed),
+            len(plan.unchanged),
+            tally.removed,
             tuple(plan.failures),
             n_documents,
             n_chunks,
@@ -190,7 +159,196 @@ def build(
             tally.reused,
             writer.generation,
             time.monotonic() - started,
+            moved=tally.moved,
+            outcomes=in_order(outcomes),
+            kept_why=plan.kept_why,
+            interrupted=interrupted,
+            stage_seconds=dict(pace.seconds),
         )
+
+
+def plan_build(
+    recipe: Recipe,
+    *,
+    base: Path,
+    into: Path,
+    sources: Sequence[DocumentSource] | None = None,
+    progress: Progress | None = None,
+    options: Options | None = None,
+) -> BuildReport:
+    """Say what :func:`build` would do, and change nothing: no lock, no file, no reading of documents.
+
+    Raises
+    ------
+    RecipeError, IndexMismatch, IndexUnreadable, IndexCorrupt
+        As :func:`build`.
+    """
+    started = time.monotonic()
+    tell: Progress = progress or (lambda stage, done, total: None)
+    items = _listed(recipe, base, into, sources)
+    known: Known = {}
+    generation = n_chunks = 0
+    if catalog_path(into).exists():
+        with changing(into), closing(open_catalog(into)) as connection:
+            known = current_documents(connection)
+            (generation, n_chunks) = connection.execute(
+                "SELECT (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation'), "
+                "(SELECT count(*) FROM chunk JOIN document USING (doc_no) WHERE died IS NULL)"
+            ).fetchone()
+    plan = _plan(items, known, recipe, into, options or Options(), tell)
+    return BuildReport(
+        sum(1 for change in plan.changes if not change.old and not change.moved_from),
+        sum(1 for change in plan.changes if change.old),
+        len(plan.unchanged),
+        len(plan.removed),
+        tuple(plan.failures),
+        len(known),
+        n_chunks,
+        0,
+        0,
+        generation,
+        time.monotonic() - started,
+        moved=sum(map(len, plan.moved.values())),
+        outcomes=in_order(outcomes_of_plan(plan)),
+        kept_why=plan.kept_why,
+        interrupted=plan.stopped,
+        dry_run=True,
+    )
+
+
+def _listed(
+    recipe: Recipe, base: Path, into: Path, sources: Sequence[DocumentSource] | None
+) -> list[Item]:
+    items = list_items(sources if sources is not None else folder_sources(recipe, base, into))
+    # Not searched with here; what is wrong in the file is said before anything is built.
+    parse_synonyms(recipe.japanese.synonyms_text, where=recipe.japanese.synonyms or "synonyms")
+    return items
+
+
+def _plan(
+    items: list[Item], known: Known, recipe: Recipe, into: Path, options: Options, tell: Progress
+) -> Plan:
+    return make_plan(
+        items,
+        known,
+        recipe,
+        Seen.read(into),
+        verify_content=options.verify_content,
+        allow_deletions=options.allow_deletions,
+        tell=tell,
+        stop=options.stop,
+    )
+
+
+def _commit_removals(
+    writer: IndexWriter,
+    removed: Sequence[str],
+    dim: int,
+    access_changes: dict[str, tuple[str, ...]] | None = None,
+) -> None:
+    """Take documents out, and change who may read others, in a commit of its own."""
+    changes = access_changes or {}
+    if removed or changes:
+        nothing = Batch([], [], no_vectors(dim), None, {})
+        writer.commit(replace(nothing, removed=removed, access_changes=changes))
+
+
+def _commit_changes(
+    plan: Plan,
+    recipe: Recipe,
+    writer: IndexWriter,
+    analyzer: Analyzer,
+    model: Encoder,
+    tell: Progress,
+    options: Options,
+    tally: _Tally,
+) -> Pace:
+    """Read, embed and commit what has changed, batch by batch."""
+    n_files = len(plan.changes)
+    total_bytes = sum(change.n_bytes + 1 for change in plan.changes)
+    pace = Pace(n_files, total_bytes, n_readers(recipe))
+    if not plan.changes or options.stop():
+        return pace
+
+    def embedded(batch: Prepared, before: tuple[int, float], done: int, total: int) -> None:
+        share = done / total if total else 1.0
+        n_bytes = sum(file.change.n_bytes + 1 for file in batch.files)
+        pace.done_files = before[0] + int(share * len(batch.files))
+        pace.done_bytes = before[1] + share * n_bytes
+        options.paced(pace.text())
+        tell("取り込み", pace.done_files, n_files)
+
+    with prepared_ahead(
+        plan.changes,
+        recipe,
+        lambda chunks: analyse(chunks, analyzer),
+        batch_chunks=BATCH_CHUNKS,
+        pace=pace,
+        stop=options.stop,
+    ) as batches:
+        for prepared in batches:
+            tick = partial(embedded, prepared, (pace.done_files, pace.done_bytes))
+            with pace.at(EMBED):
+                batch, n_embedded = embed_batch(
+                    prepared.documents,
+                    writer,
+                    analyzer,
+                    model,
+                    tokens=bool(recipe.encoder.tokens),
+                    embedded=tick,
+                    terms=prepared.terms,
+                    together=[len(file.documents) for file in prepared.files if file.documents],
+                    stop=options.stop,
+                )
+            with pace.at(WRITE):
+                _commit_batch(plan, prepared.files, batch, writer, tally)
+            tally.embedded += n_embedded
+            tally.reused += len(batch.text_hashes) - n_embedded
+            if not options.stop():
+                tick(1, 1)
+    # Under its new name it could not be read; under its old one it is gone.
+    if not options.stop():
+        left = [one for documents in plan.moved.values() for one in documents]
+        _commit_removals(writer, left, model.dim)
+        tally.removed += len(left)
+        plan.removed.extend(left)
+        plan.moved.clear()
+    return pace
+
+
+def _commit_batch(
+    plan: Plan, files: Sequence[FileRead], batch: Batch, writer: IndexWriter, tally: _Tally
+) -> None:
+    """Commit the files that are embedded whole, with what they replace, and note what became of each."""
+    committed = {new.document.doc_id for new in batch.documents}
+    finished = [
+        file for file in files if all(new.document.doc_id in committed for new in file.documents)
+    ]
+    removed: list[str] = []
+    for file in finished:
+        change = file.change
+        named = {one.doc_id for one in file.findings}
+        if file.documents:
+            # What a mail or an archive no longer holds goes; what it holds and could not be read stays as it was.
+            gone = [doc_id for doc_id in change.old if doc_id not in named]
+            tally.removed += len(gone)
+            plan.removed.extend(gone)
+            removed += [*gone, *plan.moved.pop(change.moved_from, ())]
+        refused = [
+            Refusal(one.doc_id, one.code, one.sentence)
+            for one in file.findings
+            if one.status == "refused"
+        ]
+        if refused:
+            plan.refuse(change, refused, kept=True)
+        for new in file.documents:
+            outcome = outcome_of(new, file)
+            tally.outcomes.append(outcome)
+            tally.moved += outcome.status == "moved"
+            tally.added += outcome.is_new
+            tally.updated += not (outcome.is_new or outcome.moved_from)
+    if batch.documents or removed:
+        writer.commit(replace(batch, removed=removed))
 
 
 def own_words(japanese: Japanese, analyzer: Analyzer) -> Analyzer:
@@ -219,70 +377,6 @@ def _measure_refusals(into: Path, analyzer: Analyzer, model: Encoder, recipe: Re
         ensure_background(snapshot, analyzer=analyzer, encoder=model, settings=recipe.retrieval)
     finally:
         snapshot.close()
-
-
-def _plan(items: list[Item], writer: IndexWriter, recipe: Recipe, tell: Progress) -> _Plan:
-    """Compare every item with the index by hash."""
-    known = writer.known_documents()
-    plan = _Plan([], {}, [], 0, frozenset(known), [])
-    # Folders that cannot be looked into: what is known of them stays, for those who may read it now.
-    closed: dict[str, tuple[str, ...]] = {}
-    # Chunk sizes decide the chunks: a change of them is a change of every document (whose unchanged chunks are not re-embedded).
-    shape = json.dumps(recipe.chunks.model_dump(), sort_keys=True)
-    for done, item in enumerate(items, 1):
-        stored = known.get(item.doc_id)
-        # Who may read it changes even where the document cannot be read any more and its last version stays.
-        if stored is not None and stored[1] != frozenset(item.access):
-            plan.access_changes[item.doc_id] = item.access
-        try:
-            content_hash = hashlib.sha256(f"{item.content_hash()}\0{shape}".encode()).hexdigest()
-        except DocumentError as error:
-            plan.failures.append(Failure(item.doc_id, error.code, error.sentence))
-            closed[f"{item.doc_id}/"] = item.access
-            continue
-        finally:
-            tell("確認", done, len(items))
-        if stored is None or stored[0] != content_hash:
-            plan.changed.append((item, content_hash))
-            continue
-        plan.unchanged += 1
-    for doc_id in sorted(set(known) - {item.doc_id for item in items}):
-        access = next((closed[folder] for folder in closed if doc_id.startswith(folder)), None)
-        if access is None:
-            plan.removed.append(doc_id)
-        elif known[doc_id][1] != frozenset(access):
-            plan.access_changes[doc_id] = access
-    return plan
-
-
-def _read_groups(plan: _Plan, recipe: Recipe, tell: Progress) -> Iterator[list[NewDocument]]:
-    """Read and chunk the changed documents, in groups of about a batch of chunks."""
-    group: list[NewDocument] = []
-    n_chunks = 0
-    total = len(plan.changed)
-    with DocumentReader(recipe.limits) as reader:
-        for done, (item, content_hash) in enumerate(plan.changed, 1):
-            try:
-                document = item.load(reader)
-                chunks = tuple(chunk_document(document, recipe.chunks))
-                if not chunks:
-                    raise DocumentError(
-                        f"{item.doc_id} から文字を取り出せません。中身を確かめてください。",
-                        code="no_text",
-                    )
-            except DocumentError as error:
-                kept = "（以前の版を残しました）" if item.doc_id in plan.known else ""
-                plan.failures.append(Failure(item.doc_id, error.code, error.sentence + kept))
-                tell("取り込み", done, total)
-                continue
-            group.append(NewDocument(document, content_hash, item.access, chunks))
-            n_chunks += len(chunks)
-            if n_chunks >= BATCH_CHUNKS:
-                yield group
-                group, n_chunks = [], 0
-            tell("取り込み", done, total)
-    if group:
-        yield group
 
 
 def _write_report(into: Path, failures: Sequence[Failure]) -> None:

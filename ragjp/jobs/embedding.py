@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -45,6 +45,9 @@ def embed_batch(
     *,
     tokens: bool,
     embedded: Callable[[int, int], None],
+    terms: Mapping[str, TermColumn] | None = None,
+    together: Sequence[int] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Batch, int]:
     """Make the arrays of a batch.
 
@@ -54,6 +57,12 @@ def embed_batch(
         Whether to keep token embeddings for late interaction.
     embedded
         Called with (texts embedded so far, texts to embed) of this batch.
+    terms
+        The terms of all chunks, where they have been made already.
+    together
+        How many documents, one after the other, stand and fall together (those of one file); each by itself when not given.
+    stop
+        Asked between slices of texts. The batch is then of the first documents alone, those that are embedded already.
 
     Returns
     -------
@@ -64,17 +73,26 @@ def embed_batch(
     hashes = [text_hash(text) for text in texts]
     stored = _stored_rows(writer, set(hashes), tokens)
     fresh = {name: text for name, text in zip(hashes, texts, strict=True) if name not in stored}
-    vectors = np.empty((len(texts), encoder.dim), dtype=np.float32)
-    codes: list[NDArray[Any]] = [_NO_CODES] * len(texts)
-    scales: list[NDArray[Any]] = [_NO_SCALES] * len(texts)
     arrays: dict[str, _Row] = dict(stored)
     names = list(fresh)
+    # Texts go to the encoder in the order of the files: where it stops, the first documents are whole.
     for start in range(0, len(names), _SLICE):
+        if stop():
+            n_documents = _whole(documents, hashes, arrays, together)
+            documents, terms = documents[:n_documents], None
+            chunks = [chunk for new in documents for chunk in new.chunks]
+            hashes = hashes[: len(chunks)]
+            break
         part = names[start : start + _SLICE]
         arrays.update(
             zip(part, _encode(encoder, [fresh[name] for name in part], tokens), strict=True)
         )
         embedded(start + len(part), len(names))
+    if not hashes:
+        return Batch([], [], no_vectors(encoder.dim), None, {}), 0
+    vectors = np.empty((len(hashes), encoder.dim), dtype=np.float32)
+    codes: list[NDArray[Any]] = [_NO_CODES] * len(hashes)
+    scales: list[NDArray[Any]] = [_NO_SCALES] * len(hashes)
     for slot, name in enumerate(hashes):
         vectors[slot], codes[slot], scales[slot] = arrays[name]
     return (
@@ -83,10 +101,28 @@ def embed_batch(
             hashes,
             vectors,
             _pack(codes, scales) if tokens else None,
-            analyse(chunks, analyzer),
+            analyse(chunks, analyzer) if terms is None else terms,
         ),
-        len(fresh),
+        len(fresh.keys() & set(hashes)),
     )
+
+
+def _whole(
+    documents: Sequence[NewDocument],
+    hashes: Sequence[str],
+    arrays: Mapping[str, _Row],
+    together: Sequence[int] | None,
+) -> int:
+    """How many of the first documents have all their texts embedded, counted in groups that stand and fall together."""
+    done_documents = done_chunks = 0
+    for size in together if together is not None else [1] * len(documents):
+        group = documents[done_documents : done_documents + size]
+        n_chunks = sum(len(new.chunks) for new in group)
+        if any(name not in arrays for name in hashes[done_chunks : done_chunks + n_chunks]):
+            break
+        done_documents += size
+        done_chunks += n_chunks
+    return done_documents
 
 
 def _stored_rows(writer: IndexWriter, names: set[str], tokens: bool) -> dict[str, _Row]:

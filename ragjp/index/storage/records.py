@@ -17,6 +17,17 @@ def next_numbers(connection: sqlite3.Connection) -> tuple[int, int]:
     return int(used.get("document", 0)) + 1, int(used.get("chunk", 0)) + 1
 
 
+def current_documents(connection: sqlite3.Connection) -> dict[str, tuple[str, frozenset[str]]]:
+    """doc_id → (content hash, principals) of every current document."""
+    return {
+        doc_id: (content_hash, frozenset(json.loads(principals)))
+        for doc_id, content_hash, principals in connection.execute(
+            "SELECT doc_id, content_hash, (SELECT json_group_array(principal) FROM access "
+            "WHERE access.doc_no = document.doc_no AND access.died IS NULL) FROM document WHERE died IS NULL"
+        )
+    }
+
+
 def set_values(connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
     """Write values of the manifest."""
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -31,6 +30,7 @@ from ragjp.index.storage.merging import new_arrays
 from ragjp.index.storage.migrations import migrate_catalog
 from ragjp.index.storage.records import (
     change_access,
+    current_documents,
     insert_documents,
     insert_files,
     insert_segment,
@@ -164,13 +164,7 @@ class IndexWriter:
     def known_documents(self) -> dict[str, tuple[str, frozenset[str]]]:
         """doc_id → (content hash, principals) of every current document."""
         with changing(self.path):
-            return {
-                doc_id: (content_hash, frozenset(json.loads(principals)))
-                for doc_id, content_hash, principals in self._connection.execute(
-                    "SELECT doc_id, content_hash, (SELECT json_group_array(principal) FROM access "
-                    "WHERE access.doc_no = document.doc_no AND access.died IS NULL) FROM document WHERE died IS NULL"
-                )
-            }
+            return current_documents(self._connection)
 
     def counts(self) -> tuple[int, int]:
         """Current documents and chunks."""
