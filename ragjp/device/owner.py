@@ -29,9 +29,10 @@ from ragjp.errors import DeviceBusy, DeviceUnavailable
 
 Asked = TypeVar("Asked", contravariant=True)
 Given = TypeVar("Given", covariant=True)
+Done = TypeVar("Done")
 #: A chore in slices. It yields True after a slice, False when it can only wait (it is looked at again when something has
 #: happened, and at the latest after :data:`IDLE_S`); what it returns is the result.
-Chore = Generator[bool, None, Result]
+Chore = Generator[bool, None, Done]
 #: How long a chore that can only wait is left alone, in seconds.
 IDLE_S = 0.02
 #: Running longer than this on one batch or slice, in seconds, the owner counts as hanging.
@@ -174,7 +175,7 @@ class Owner(Generic[Task, Result]):
             with self._changed:
                 self._waiting.discard(request)
 
-    def chore(self, steps: Chore[Result]) -> Future[Result]:
+    def chore(self, steps: Chore[Done]) -> Future[Done]:
         """Have a chore done, after those before it, in slices between the batches.
 
         It is closed on the owner thread when the owner ends before it does.
@@ -185,7 +186,7 @@ class Owner(Generic[Task, Result]):
             When the owner cannot be asked; see :meth:`why_not`.
         """
         self._require_alive()
-        future: Future[Result] = Future()
+        future: Future[Done] = Future()
         future.set_running_or_notify_cancel()
         with self._changed:
             self._require_started()

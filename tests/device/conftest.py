@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+# tests/conftest.py clears RAGJP_* for the tests; this is read before it does, as tests/faults/conftest.py does.
+SOAK = os.environ.get("RAGJP_SOAK") == "1"
+
+
+@pytest.fixture(scope="session")
+def n_searches() -> int:
+    """Searches that the stress makes together: 100,000 under ``make soak``."""
+    return 100_000 if SOAK else 4_000
