@@ -28,10 +28,13 @@ READERS: dict[str, str] = {
     ".json": "ragjp.documents.json_values",
     **dict.fromkeys((".jsonl", ".ndjson"), "ragjp.documents.json_lines"),
     **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), "ragjp.documents.office.docx"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), "ragjp.documents.office.xlsx"),
 }
 #: Suffix to module of files that hold several documents: a ``parts`` instead of a ``read``; see :mod:`ragjp.documents.walk`.
 CONTAINERS: dict[str, str] = {
     ".zip": "ragjp.documents.archive",
+    ".eml": "ragjp.documents.mail",
+    ".msg": "ragjp.documents.outlook",
 }
 FORMATS: tuple[str, ...] = (*READERS, *CONTAINERS)
 

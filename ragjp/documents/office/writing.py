@@ -103,9 +103,11 @@ class Writing:
         texts = [one_line(cell.text) for cell in cells]
         if not any(texts):
             return
-        row = CELL_SEPARATOR.join(texts).rstrip()
+        while not texts[-1]:
+            texts.pop()
+        row = CELL_SEPARATOR.join(texts)
         at = self.n_chars
-        for cell, text in zip(cells, texts, strict=True):
+        for cell, text in zip(cells, texts, strict=False):
             for start, end, reading in cell.aliases:
                 word = cell.text[start:end]
                 found = text.find(word)
