@@ -22,7 +22,7 @@ class RagjpError(Exception):
     """
 
     default_code: ClassVar[str] = "failed"
-    #: What ``ragjp`` on the command line exits with: 1 the work failed, 2 the request was wrong.
+    #: What ``ragjp`` on the command line exits with: 1 the work failed, 2 the request was wrong, 4 another process is at work.
     exit_code: ClassVar[int] = 1
 
     def __init__(self, sentence: str, *, code: str | None = None) -> None:
@@ -81,9 +81,10 @@ class StorageFailed(RagjpError):
 
 
 class IndexLocked(RagjpError):
-    """Another process is writing to this index."""
+    """Another process is writing to this index. Its own exit code: a scheduler tries again, and wakes nobody."""
 
     default_code = "index_locked"
+    exit_code = 4
 
 
 class DocumentError(RagjpError):

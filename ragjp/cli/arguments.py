@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ragjp import __version__
+from ragjp.cli.indexing import add_index_arguments
 from ragjp.errors import RequestError
 
 #: What argparse says → what we say. Tried in order, on the whole message.
@@ -177,8 +178,7 @@ def build_parser(
         return made
 
     index = child("index", "レシピに書いた文書を索引にする。2 回目からは変わった文書だけを処理する")
-    index.add_argument("recipe", metavar="RECIPE.toml", help="レシピ（例: indexes/demo.toml）")
-    _json(index)
+    add_index_arguments(index)
 
     search = child("search", "索引から、言葉や文に合う箇所を探す")
     search.epilog = (

@@ -18,33 +18,6 @@ if TYPE_CHECKING:
     from ragjp.types import View
 
 
-def index(args: argparse.Namespace) -> int:
-    """``ragjp index``: build or update; 1 when any document could not be read, after committing the others."""
-    from ragjp.cli.progress import ProgressDisplay
-    from ragjp.cli.show import build_text, build_values, failures_text
-    from ragjp.config import load_recipe
-    from ragjp.jobs.build import build
-
-    path = Path(args.recipe)
-    if path.is_dir():
-        raise RequestError(
-            f"{path} はフォルダです。レシピのファイル（{path}.toml など）を指定してください。",
-            code="recipe_missing",
-        )
-    recipe = load_recipe(path)
-    into = path.parent / recipe.name
-    with ProgressDisplay() as progress:
-        report = build(recipe, base=path.parent, into=into, progress=progress)
-    if args.json:
-        write_json(build_values(report, str(into)))
-    else:
-        print(build_text(report, str(into)))
-    if report.failures:
-        print(failures_text(report, str(into / "report.jsonl")), file=sys.stderr)
-        return 1
-    return 0
-
-
 def search(args: argparse.Namespace) -> int:
     """``ragjp search``: the best passages; with ``--explain``, why it is them."""
     if args.explain:

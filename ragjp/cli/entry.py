@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ragjp.cli import commands, upkeep
+from ragjp.cli import commands, indexing, upkeep
 from ragjp.cli.arguments import EVALUATIONS, Command, build_parser
 from ragjp.errors import MissingExtra, RagjpError
 from ragjp.offline import stay_offline
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
+        The exit code: 0 done, 1 the work failed, 2 the request was wrong, 3 deletions withheld, 4 locked, 130 and 143 interrupted.
     """
     stay_offline()
     _write_utf8()
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     typed = next((text for text in arguments if not text.startswith("-")), None)
     table: dict[str, Command] = {
-        "index": commands.index,
+        "index": indexing.index,
         "search": commands.search,
         "ask": commands.ask,
         "check": upkeep.check,

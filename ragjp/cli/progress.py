@@ -31,6 +31,7 @@ class ProgressDisplay:
         self._moving = sys.stderr.isatty()
         self._stage = ""
         self._tenth = 0
+        self._note = ""
         self._bar: Any = None
 
     def __enter__(self) -> ProgressDisplay:
@@ -48,17 +49,22 @@ class ProgressDisplay:
         """Show that ``done`` of ``total`` pieces of ``stage`` are finished."""
         if stage != self._stage:
             self._close()
-            self._stage, self._tenth = stage, 0
+            self._stage, self._tenth, self._note = stage, 0, ""
         if self._moving:
             self._move(done, total)
         else:
             self._write(done, total)
+
+    def note(self, line: str) -> None:
+        """Say something beside the stage's numbers from now on: rate, time left."""
+        self._note = line
 
     def _move(self, done: int, total: int) -> None:
         if self._bar is None:
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=self._stage, file=sys.stderr, dynamic_ncols=True)
+        self._bar.set_postfix_str(self._note, refresh=False)
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
@@ -66,7 +72,8 @@ class ProgressDisplay:
         tenth = 10 * done // total if total else 10
         if tenth > self._tenth and self._clock() - self._written_at >= QUIET_S:
             self._tenth, self._written_at = tenth, self._clock()
-            sys.stderr.write(f"{self._stage}: {done}/{total}（{10 * tenth}%）\n")
+            note = f" {self._note}" if self._note else ""
+            sys.stderr.write(f"{self._stage}: {done}/{total}（{10 * tenth}%）{note}\n")
             sys.stderr.flush()
 
     def _close(self) -> None:

@@ -155,6 +155,12 @@ def build_values(report: BuildReport, into: str) -> dict[str, Any]:
         "updated": report.updated,
         "unchanged": report.unchanged,
         "removed": report.removed,
+        "moved": report.moved,
+        "partly": report.by_status["partly"],
+        "kept": report.by_status["kept"],
+        "kept_why": report.kept_why,
+        "dry_run": report.dry_run,
+        "interrupted": report.interrupted,
         "failed": len(report.failures),
         "failures": [
             {"doc_id": failure.doc_id, "code": failure.code, "message": failure.sentence}
@@ -171,11 +177,26 @@ def build_values(report: BuildReport, into: str) -> dict[str, Any]:
 
 def build_text(report: BuildReport, into: str) -> str:
     """Return the report of a build as lines for a person, without the failures."""
-    return (
+    lines = ["下調べ（何も変えていません）:"] if report.dry_run else []
+    lines.append(
         f"追加 {report.added}、更新 {report.updated}、変更なし {report.unchanged}、"
-        f"削除 {report.removed}、失敗 {len(report.failures)}（{report.seconds:.1f} 秒）\n"
+        f"削除 {report.removed}、失敗 {len(report.failures)}（{report.seconds:.1f} 秒）"
+    )
+    counts = report.by_status
+    rare: dict[str, int] = {
+        "移動": report.moved,
+        "一部だけ読めた": counts["partly"],
+        "消えたが残した": counts["kept"],
+        "まだ": 0 if report.dry_run else counts["pending"],
+    }
+    if any(rare.values()):
+        lines.append(
+            "うち " + "、".join(f"{name} {count}" for name, count in rare.items() if count)
+        )
+    lines.append(
         f"索引 {into}: 文書 {report.n_documents} 件、断片 {report.n_chunks} 個、第 {report.generation} 世代"
     )
+    return "\n".join(lines)
 
 
 def failures_text(report: BuildReport, where: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +18,7 @@ from ragjp.index.storage.catalog import unusable
 from ragjp.index.storage.disk import on_disk
 
 LOCK_NAME = "writer.lock"
+_MOST_BYTES = 4096
 
 
 @contextmanager
@@ -42,6 +46,7 @@ def writer_lock(index: Path, *, create: bool = False) -> Iterator[None]:
     with file:
         with on_disk(index):
             _take(file, index)
+        _sign(file)
         yield
 
 
@@ -50,8 +55,30 @@ def _take(file: IO[str], index: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise IndexLocked(
-            f"索引 {index} は別の処理が更新中です。それが終わってからもう一度実行してください。"
+            f"索引 {index} は別の処理{_holder(index)}が更新中です。それが終わってからもう一度実行してください。"
         ) from error
+
+
+def _sign(file: IO[str]) -> None:
+    """Leave in the lock's file who holds it. Only for people: where the disk refuses, nobody is named."""
+    with suppress(OSError):
+        file.truncate(0)
+        values = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+        os.write(file.fileno(), (json.dumps(values, ensure_ascii=False) + "\n").encode())
+
+
+def _holder(index: Path) -> str:
+    """Name who holds the lock, as far as that can be told; empty otherwise."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        values = json.loads((index / LOCK_NAME).read_bytes()[:_MOST_BYTES])
+        started = datetime.fromisoformat(str(values["since"]))
+        host = "".join(char for char in str(values["host"]) if char.isprintable())[:80]
+        return f"（{host} のプロセス {int(values['pid'])}、{started:%m月%d日 %H:%M} から）"
+    return ""
 
 
 @contextmanager
