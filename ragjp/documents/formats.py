@@ -29,6 +29,9 @@ READERS: dict[str, str] = {
     **dict.fromkeys((".jsonl", ".ndjson"), "ragjp.documents.json_lines"),
     **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), "ragjp.documents.office.docx"),
     **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), "ragjp.documents.office.xlsx"),
+    **dict.fromkeys(
+        (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), "ragjp.documents.office.pptx"
+    ),
 }
 #: Suffix to module of files that hold several documents: a ``parts`` instead of a ``read``; see :mod:`ragjp.documents.walk`.
 CONTAINERS: dict[str, str] = {

@@ -146,6 +146,7 @@ def _chosen(sections: tuple[Section, ...], value: float) -> tuple[Section, bool]
     return numeric[0], True
 
 
+@lru_cache(maxsize=65536)
 def format_value(value: float, code: str, *, from_1904: bool = False) -> str:
     """Show a number in a format.
 

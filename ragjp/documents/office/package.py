@@ -12,6 +12,7 @@ import posixpath
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import IO, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -50,6 +51,7 @@ class Relation(NamedTuple):
     target: str
 
 
+@lru_cache(maxsize=4096)
 def local(tag: str) -> str:
     """Give a name without its namespace.
 

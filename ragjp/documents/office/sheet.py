@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -23,6 +24,7 @@ LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 #: Merged areas of one sheet; a sheet of grid paper has thousands.
 _MOST_MERGES = 200_000
 _DEFAULT_WIDTH = 8.43
+_DIGITS = "0123456789"
 _ISO_TIME = re.compile(r"T00:00:00(?:\.0+)?Z?$")
 
 
@@ -115,6 +117,11 @@ def place_of(reference: str) -> tuple[int, int]:
     return (row, column) if 0 < row <= LAST_ROW and column <= LAST_COLUMN else (0, 0)
 
 
+@lru_cache(maxsize=LAST_COLUMN)
+def _column(letters: str) -> int:
+    return place_of(letters + "1")[1]
+
+
 def area_of(reference: str) -> Area | None:
     """Read ``A1:B2``; a single cell is an area too."""
     first, _, last = reference.partition(":")
@@ -177,7 +184,7 @@ class _Reader:
             if known.tag != "c":
                 continue
             reference = known.get("r")
-            column = place_of(reference)[1] if reference else column + 1
+            column = _column(reference.rstrip(_DIGITS)) if reference else column + 1
             cell = self._cell(known) if column else None
             if cell is not None:
                 cells[column] = cell

@@ -94,15 +94,21 @@ def _write_alone(number: int, row: dict[int, Cell], writing: Writing, level: int
 
 def _write_row(number: int, row: dict[int, Cell], columns: list[int], writing: Writing) -> None:
     first, last = min(row), max(row)
-    cells: list[Line] = []
-    for column in columns[: bisect_right(columns, last)]:
+    place = Area(number, first, number, last).reference
+    shown = columns[: bisect_right(columns, last)]
+    if not any(cell.aliases for cell in row.values()):
+        cells = map(row.get, shown)
+        texts = ["" if cell is None else one_line(cell.text) for cell in cells]
+        writing.put(CELL_SEPARATOR.join(texts), place=place)
+        return
+    lines: list[Line] = []
+    for column in shown:
         line = Line()
-        cell = row.get(column)
-        if cell is not None:
-            line.add(cell.text)
-            line.aliases += cell.aliases
-        cells.append(line)
-    writing.put_row(cells, place=Area(number, first, number, last).reference)
+        if column in row:
+            line.add(row[column].text)
+            line.aliases += row[column].aliases
+        lines.append(line)
+    writing.put_row(lines, place=place)
 
 
 def _headers(rows: list[Row], merges_at: dict[tuple[int, int], Area]) -> list[Row]:

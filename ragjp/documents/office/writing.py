@@ -11,7 +11,7 @@ from ragjp.documents.lines import CELL_SEPARATOR
 from ragjp.documents.reasons import reason
 from ragjp.types import Page
 
-_BLANKS = re.compile(r"[ \t\n\r]+")
+_BLANKS = re.compile(r"[ \t\n]+")
 
 
 class Line:
@@ -147,7 +147,9 @@ def one_line(text: str) -> str:
     >>> one_line(" 宿泊\n（甲地） ")
     '宿泊 （甲地）'
     """
-    return _BLANKS.sub(" ", text).strip(" ")
+    if "\n" in text or "\t" in text or "  " in text:
+        text = _BLANKS.sub(" ", text)
+    return text.strip(" ")
 
 
 def joined(lines: Iterable[Line]) -> Line:

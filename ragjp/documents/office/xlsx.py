@@ -78,7 +78,9 @@ def _page(
 ) -> tuple[Page, list[Remark]]:
     sheet = read_sheet(package, info.part, workbook, name, max_chars)
     writing = Writing(name, max_chars)
-    heading = info.name if sensible_sheet_name(info.name) else ""
+    # Of several sheets each has its heading, or that of the sheet before would go on.
+    is_named = sensible_sheet_name(info.name) or len(workbook.sheets) > 1
+    heading = info.name if is_named else ""
     if heading:
         writing.headings.append((0, _SHEET_LEVEL, heading))
     said: list[Remark] = []
