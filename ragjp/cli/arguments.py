@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from ragjp import __version__
+from ragjp.cli.forgetting import add_forget_arguments
 from ragjp.cli.indexing import add_index_arguments
 from ragjp.errors import RequestError
 
@@ -221,7 +223,16 @@ def build_parser(
         action="store_true",
         help="直せるものを直す。埋め込みが壊れた文書は索引から外して名前を挙げる（次の ragjp index で入り直す）",
     )
+    check.add_argument(
+        "--receipt",
+        metavar="FILE",
+        type=Path,
+        help="ragjp forget の受領書のとおり、文書が跡形もなく消えているかも調べる",
+    )
     _json(check)
+    add_forget_arguments(
+        child("forget", "文書を、索引のすべてのファイルから跡形もなく消し、受領書を出す")
+    )
     _upkeep(child)
 
     doctor = child("doctor", "この機械で何が使えるか、使えないものはなぜかを表示する")

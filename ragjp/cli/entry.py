@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ragjp.cli import commands, indexing, upkeep
+from ragjp.cli import commands, forgetting, indexing, upkeep
 from ragjp.cli.arguments import EVALUATIONS, Command, build_parser
 from ragjp.errors import MissingExtra, RagjpError
 from ragjp.offline import stay_offline
@@ -61,6 +61,7 @@ def _run(arguments: list[str]) -> int:
         "search": commands.search,
         "ask": commands.ask,
         "check": upkeep.check,
+        "forget": forgetting.forget,
         "compact": upkeep.compact,
         "backup": upkeep.backup,
         "restore": upkeep.restore,

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragjp.cli.commands import index_folder, write_json
+from ragjp.cli.forgetting import verify
 from ragjp.cli.progress import ProgressDisplay
+from ragjp.errors import RequestError
 
 if TYPE_CHECKING:
     from ragjp.index.upkeep.backup import CopyReport
@@ -20,14 +22,28 @@ def check(args: argparse.Namespace) -> int:
 
     path = index_folder(args.index)
     if args.repair:
+        if args.receipt:
+            raise RequestError(
+                "--repair と --receipt は一緒に使えません。先に --repair だけで実行してください。",
+                code="bad_arguments",
+            )
         return _repair(path, as_json=args.json)
     with ProgressDisplay() as progress:
         report = check_index(path, progress=progress)
+    forgotten, traces = verify(path, args.receipt) if args.receipt else ("", [])
     if args.json:
-        write_json(check_values(report, str(path)))
+        proof = {"forgotten": forgotten, "traces": traces} if args.receipt else {}
+        write_json({**check_values(report, str(path)), **proof})
     else:
         print(check_text(report, str(path)))
-    return 1 if report.problems else 0
+        if args.receipt:
+            shown = "\n".join(f"  {trace}" for trace in traces)
+            print(
+                f"受領書の文書 {forgotten} の跡が残っています:\n{shown}"
+                if traces
+                else f"受領書の文書 {forgotten} は、索引のどのファイルにも残っていません。"
+            )
+    return 1 if report.problems or traces else 0
 
 
 def _repair(path: Path, *, as_json: bool) -> int:

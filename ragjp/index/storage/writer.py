@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ from ragjp.types import Chunk
 
 __all__ = ["LOCK_NAME", "Batch", "IndexWriter", "Manifest", "NewDocument"]
 
+Told = TypeVar("Told")
 #: Chunks → field → the terms of each.
 Analyse = Callable[[Sequence[Chunk]], Mapping[str, Sequence[Sequence[str]]]]
 
@@ -174,6 +176,11 @@ class IndexWriter:
                 "(SELECT count(*) FROM chunk JOIN document USING (doc_no) WHERE died IS NULL)"
             ).fetchone()
         return int(row[0]), int(row[1])
+
+    def ask(self, question: Callable[[sqlite3.Connection], Told]) -> Told:
+        """Ask the catalog what no method here answers; nothing is to be changed by it."""
+        with changing(self.path):
+            return question(self._connection)
 
     def embedded(self, text_hashes: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Of these texts, those already embedded in some segment: hash → (segment number, row)."""
