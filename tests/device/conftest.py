@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-# tests/conftest.py clears RAGJP_* for the tests; this is read before it does, as tests/faults/conftest.py does.
+# Loaded before tests/conftest.py clears RAGJP_* where this folder is named on the command line, as for tests/faults.
 SOAK = os.environ.get("RAGJP_SOAK") == "1"
 
 
 @pytest.fixture(scope="session")
 def n_searches() -> int:
-    """Searches that the stress makes together: 100,000 under ``make soak``."""
+    """Searches that the stress makes together: 100,000 with RAGJP_SOAK=1."""
     return 100_000 if SOAK else 4_000

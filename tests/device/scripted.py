@@ -97,7 +97,7 @@ class ScriptedPart:
 
 def part(name: str, holder: Holder = "vectors", n_bytes: int = 100, seed: int = 0) -> ScriptedPart:
     """A part with random bytes."""
-    data = np.random.default_rng([seed, len(name)]).integers(0, 256, n_bytes, dtype=np.uint8)
+    data = np.random.default_rng([seed, *name.encode()]).integers(0, 256, n_bytes, dtype=np.uint8)
     return ScriptedPart(name, holder, data)
 
 

@@ -223,6 +223,7 @@ def test_a_slow_card_costs_time_and_no_answer_unless_the_asker_has_none(make: Ma
         accelerator.answer("1", 8, lambda: seen.append(1) or 0, timeout_s=0.001)
     assert refused.value.code == "device_deadline"
     assert not seen
+    assert len(accelerator.owner._waiting) == 0  # its place is free before the card comes back
     entered.wait()
     update = accelerator.follow("2", [B])
     gate.set()
@@ -231,6 +232,48 @@ def test_a_slow_card_costs_time_and_no_answer_unless_the_asker_has_none(make: Ma
     assert path.n_runs == 1  # the second was taken out of the line
     assert accelerator.close()
     assert memory.n_buffers == 0
+
+
+def test_questions_of_two_generations_are_never_one_batch(make: Make) -> None:
+    """A question answered from the generation that its neighbour in the line reads."""
+    stops = {n: (threading.Event(), threading.Event()) for n in (0, 30)}
+
+    def hold(tasks: Sequence[int]) -> None:
+        if tasks[0] in stops:
+            entered, gate = stops[tasks[0]]
+            entered.set()
+            gate.wait()
+
+    accelerator = make(ScriptedPath(hold), ScriptedMemory(4000))
+    follow(accelerator, "1", [A])
+    found: dict[int, int] = {}
+
+    def ask(key: str, task: int, alike: int) -> threading.Thread:
+        def answer() -> None:
+            found[task] = accelerator.answer(key, task, lambda: -1, alike=alike).result
+
+        thread = threading.Thread(target=answer)
+        waiting = len(accelerator.owner._waiting)
+        thread.start()
+        while task and len(accelerator.owner._waiting) == waiting:
+            pass
+        return thread
+
+    asked = [ask("1", 0, 0)]
+    stops[0][0].wait()
+    # Behind the first: two slices of the update between these, and then one that stands still while both generations wait.
+    asked += [ask("1", 10, 1), ask("1", 20, 2), ask("1", 30, 3), ask("1", 5, 4)]
+    update = accelerator.follow("2", [B])
+    assert update is not None
+    stops[0][1].set()
+    stops[30][0].wait()
+    assert update.result(LONG_S).how == "beside"
+    asked.append(ask("2", 6, 4))
+    stops[30][1].set()
+    for thread in asked:
+        thread.join(LONG_S)
+    assert found[5] == reference([A], 5)
+    assert found[6] == reference([B], 6)
 
 
 def _journey(make: Make, refuse: Callable[[int], bool]) -> tuple[int, int, list[str]]:

@@ -155,12 +155,13 @@ def test_what_never_fits_is_refused_in_words() -> None:
 def test_files_that_cannot_be_read_are_refused_in_words() -> None:
     """A chore that ends the owner because a segment was swept."""
     card = Card(1000)
-    a, broken = part("a"), part("broken")
+    a, b, broken = part("a"), part("b"), part("broken")
     broken.fails = True
     card.load("1", a)
-    loaded = card.load("2", a, broken)
+    loaded = card.load("2", a, b, broken)
     assert loaded.how == "refused"
     assert "broken is gone" in card.generations.why_not("2")
+    assert card.memory.n_buffers == 1  # b has gone again
     assert card.holds("1", a)
     card.nothing_leaks()
 
@@ -192,6 +193,8 @@ def test_a_superseded_load_is_given_up_and_what_it_sent_is_used() -> None:
     assert loaded.sent_bytes == 100
     assert card.holds("2", a, c)
     assert card.memory.n_buffers == 2
+    card.load("3", c)
+    assert card.memory.n_buffers == 1  # and nothing is kept for a load that is over
     card.nothing_leaks()
 
 
