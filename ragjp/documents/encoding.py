@@ -82,6 +82,16 @@ def _decoded(raw: bytes, encoding: str) -> str | None:
         return None
 
 
+def decode_as(raw: bytes, encoding: str) -> str | None:
+    r"""Decode every byte in an encoding called as documents call it (``x-sjis``, ``ISO-2022-JP``); nothing where that fails.
+
+    >>> decode_as(b"\x1b$B-!\x1b(B", "iso-2022-jp"), decode_as(b"\xff", "utf-8")
+    ('①', None)
+    """
+    known = encoding.strip().strip("\"'").lower()
+    return _decoded(raw, _ALIASES.get(known, known)) if known else None
+
+
 def decode(raw: bytes, *, declared: str = "", name: str = "この文書") -> tuple[str, str]:
     """Decode a whole text.
 

@@ -40,6 +40,8 @@ SENTENCES: dict[str, str] = {
     # Containers: mail and archives, and what is in them.
     "several_documents": "{name} は複数の文書を含むので、一つの文書としては読めません。ragjp index で取り込んでください。",
     "mail_damaged": "{name} はメールとして壊れています（{detail}）。メールソフトから保存し直してください。",
+    "mail_lines_unreadable": "{name} の本文のうち {detail} 行は文字コードが壊れていて読めません。メールソフトで開けるか確かめてください。",
+    "mail_attachments_lost": "{name} には添付ファイルが {detail} 個あるはずですが、見つかりません。メールソフトから保存し直してください。",
     "mail_body_unreadable": "{name} の本文を読めません（{detail}）。見出しだけを取り込みました。メールソフトで開けるか確かめてください。",
     "zip_damaged": "{name} は ZIP として壊れています（{detail}）。作り直してください。",
     "zip_entry_damaged": "{name} を ZIP から取り出せません（{detail}）。ZIP を作り直してください。",
@@ -63,7 +65,9 @@ SENTENCES: dict[str, str] = {
 }
 
 #: Codes of remarks that say that text is missing: the document is indexed in part.
-LOSSES = frozenset({"json_lines_damaged", "mail_body_unreadable"})
+LOSSES = frozenset(
+    {"json_lines_damaged", "mail_attachments_lost", "mail_body_unreadable", "mail_lines_unreadable"}
+)
 
 _LONGEST_NAME = 200
 

@@ -215,7 +215,9 @@ class _Walk:
 
     def _free_id(self, doc_id: str, name: str) -> str:
         """Give a part's id; of two with the same name, the second is called ``name (2)``."""
-        wanted = f"{doc_id}/{name}" if name else doc_id
+        if not name:
+            return doc_id
+        wanted = f"{doc_id}/{name}"
         part_id, n_same = wanted, 1
         while part_id in self._ids:
             n_same += 1
