@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ragjp.documents.framing import LENGTH, pack, unpack
+from ragjp.documents.office.converter import find_converter
 from ragjp.documents.worker import address_space_bytes
 
 #: Modules are found where the parent finds them, whatever the current folder is; ``-I`` keeps the environment and it out.
@@ -67,17 +70,11 @@ class Child:
 
     def __init__(self, command: Sequence[str]) -> None:
         kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        self._process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            close_fds=True,
-            start_new_session=True,
-            cwd="/",
-            env={**kept, "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        )
+        #: Of a converter that the child may start; removed with the child.
+        self._folder = tempfile.mkdtemp(prefix="ragjp-") if find_converter() else ""
+        if self._folder:
+            kept["TMPDIR"] = self._folder
+        self._process = self._start(command, kept)
         self.n_read = 0
         self.start_bytes = 0
         self._peak_bytes = 0
@@ -91,6 +88,32 @@ class Child:
         except BaseException:
             self.kill()
             raise
+
+    def _start(self, command: Sequence[str], kept: dict[str, str]) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                close_fds=True,
+                start_new_session=True,
+                cwd="/",
+                env={
+                    **kept,
+                    "LANG": "C.UTF-8",
+                    "OPENBLAS_NUM_THREADS": "1",
+                    "OMP_NUM_THREADS": "1",
+                },
+            )
+        except BaseException:
+            self._remove_folder()
+            raise
+
+    def _remove_folder(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def pid(self) -> int:
@@ -139,6 +162,7 @@ class Child:
         self._process.wait()
         self._requests.close()
         self._replies.close()
+        self._remove_folder()
 
     def _receive(self, deadline: float, max_bytes: int) -> dict[str, Any]:
         (size,) = LENGTH.unpack(self._read(LENGTH.size, deadline))

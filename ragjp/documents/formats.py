@@ -32,6 +32,10 @@ READERS: dict[str, str] = {
     **dict.fromkeys(
         (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), "ragjp.documents.office.pptx"
     ),
+    **dict.fromkeys(
+        (".doc", ".dot", ".xls", ".xlt", ".xlsb", ".ppt", ".pps", ".rtf", ".odt", ".ods", ".odp"),
+        "ragjp.documents.office.old",
+    ),
 }
 #: Suffix to module of files that hold several documents: a ``parts`` instead of a ``read``; see :mod:`ragjp.documents.walk`.
 CONTAINERS: dict[str, str] = {
@@ -59,6 +63,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\x00", "SQLite データベース"),
     (b"\x7fELF", "実行ファイル"),
 )
+#: Programs give tables as text these names, so that Excel opens them.
+_TABLES_UNDER = {".xls": ".csv", ".doc": ".txt"}
+_TEXT_BYTES = 64 << 10
 #: A damaged Office file is still one.
 _OFFICE_MAGIC = (b"PK", b"\xd0\xcf\x11\xe0", b"{\\rtf")
 _HTML = re.compile(rb"\s*(<\?xml[^>]{0,200}>\s*)?(<!doctype\s+html|<html[\s>])", re.IGNORECASE)
@@ -98,9 +105,12 @@ def settled_suffix(raw: bytes, suffix: str) -> str:
     """
     if found := office_suffix(raw):
         return found
-    if READERS.get(suffix, "").startswith("ragjp.documents.office."):
-        return {"HTML": ".html", "PDF": ".pdf"}.get(kind_of(raw), suffix)
-    return suffix
+    if not READERS.get(suffix, "").startswith("ragjp.documents.office."):
+        return suffix
+    kind = kind_of(raw)
+    if not kind and suffix in _TABLES_UNDER and b"\0" not in raw[:_TEXT_BYTES]:
+        return _TABLES_UNDER[suffix]
+    return {"HTML": ".html", "PDF": ".pdf"}.get(kind, suffix)
 
 
 def check_content(raw: bytes, suffix: str, name: str) -> None:

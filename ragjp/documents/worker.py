@@ -1,7 +1,7 @@
 """The reading process: reads the documents it is asked for, one after the other, inside limits that the kernel keeps.
 
-Started by :mod:`ragjp.documents.child`; talks over what were its standard input and output. It cannot put a byte into a file, leaves no core,
-holds few descriptors, and ends itself when a document takes much longer than allowed and nobody is left to end it.
+Started by :mod:`ragjp.documents.child`; talks over what were its standard input and output. It cannot put a byte into a file (but
+for LibreOffice, where that is installed: see :mod:`ragjp.documents.office.converter`), leaves no core, holds few descriptors, and ends itself when a document takes much longer than allowed and nobody is left to end it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from ragjp.config import Limits
 from ragjp.documents.framing import LENGTH, document_to_json, pack, read_exactly, unpack, write_all
+from ragjp.documents.office.converter import MOST_FILE_BYTES, MOST_FILES, find_converter
 from ragjp.documents.reading import read_document_here
 from ragjp.documents.reasons import reason
 from ragjp.documents.walk import frames
@@ -46,8 +47,12 @@ def serve(read: ReadHere = read_document_here) -> None:
     """
     requests, replies = _private_pipes()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    # Only where there is a converter may this process give rights to a program that it does not use itself.
+    converts = bool(find_converter())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, MOST_FILE_BYTES if converts else 0))
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (_OPEN_FILES, MOST_FILES if converts else _OPEN_FILES)
+    )
     own_bytes = address_space_bytes()
     write_all(replies, pack({"ready": True}))
     while True:
