@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ragjp.config import Recipe
+from ragjp.documents.formats import CONTAINERS
 from ragjp.errors import DocumentError
 from ragjp.jobs.outcomes import Failure
 from ragjp.jobs.seen import LASTING, FileState, Refusal, Seen, Sight, readers_fingerprint
@@ -145,15 +146,28 @@ def state_of(item: Item) -> FileState | None:
 
 
 def _by_file(known: Known, files: set[str]) -> dict[str, list[str]]:
-    """File's id → the documents known of it. One whose file is not listed stands for itself."""
+    """File's id → the documents known of it. One whose file is not listed stands for itself, or with the others of its archive."""
     found: dict[str, list[str]] = defaultdict(list)
+    archives: dict[tuple[str, str], list[str]] = defaultdict(list)
     for doc_id in sorted(known):
         if doc_id in files:
             found[doc_id].append(doc_id)
             continue
-        above = (str(folder) for folder in PurePosixPath(doc_id).parents) if files else ()
-        found[next((path for path in above if path in files), doc_id)].append(doc_id)
+        above = [str(folder) for folder in PurePosixPath(doc_id).parents][::-1]
+        file_id = next((path for path in above if path in files), None)
+        archive = next((path for path in above if _suffix(path) in CONTAINERS), doc_id)
+        if file_id is None and archive != doc_id:
+            # What came from one file carries that file's hash; a folder that is only called like an archive holds several.
+            archives[archive, known[doc_id][0]].append(doc_id)
+        else:
+            found[file_id or doc_id].append(doc_id)
+    for (archive, _), documents in archives.items():
+        found[documents[0] if archive in found else archive] += documents
     return found
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
 
 
 def _content(item: Item, now: Seen, trusted: Seen) -> str:
