@@ -241,15 +241,27 @@ def _trained_model(cache: Path) -> Line:
 
 
 def _fast_paths() -> Iterator[Line]:
-    from ragjp.device import cuda
-
     yield _path("埋め込み（onnxruntime、CPU）", "onnxruntime", "offline")
     yield _torch()
     yield _compiled()
     yield _path("二百万行を超える索引の近似検索（FAISS、CPU）", "faiss", "cpu")
-    gate = cuda()
-    why = "この版にはまだありません。CPU で計算します。" if gate.available else gate.reason
-    yield Line("密ベクトル検索と並べ替え（GPU）", "off", why)
+    yield from _gpu_paths()
+
+
+def _gpu_paths() -> Iterator[Line]:
+    """One line for each path of the GPU, and one for each reason for which this process has left it; one for all without any GPU."""
+    from ragjp.device.falls import FALLS
+    from ragjp.device.gates import decisions
+
+    found = decisions()
+    reasons = {decision.sentence for decision in found}
+    if len(reasons) == 1 and not any(decision.on for decision in found):
+        yield Line("検索と並べ替え（GPU）", "off", reasons.pop())
+    else:
+        for each in found:
+            yield Line(each.path.name, "on" if each.on else "off", each.sentence)
+    for fall in FALLS.so_far():
+        yield Line("GPU から CPU に移った検索", "info", f"{fall.sentence}（{fall.count} 回）")
 
 
 def _path(name: str, module: str, extra: str) -> Line:
