@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragjp.config import Recipe, with_environment
 from ragjp.index.reader import DocumentInfo, Snapshot
@@ -21,6 +21,7 @@ from ragjp.retrieval.request import check_request
 from ragjp.types import Answer, Confidence, Encoder, Ranking, View
 
 if TYPE_CHECKING:
+    from ragjp.accelerated import DeviceSearch
     from ragjp.chain.answer import Answerer
     from ragjp.chain.events import Event
     from ragjp.retrieval.explain import Explanation
@@ -46,6 +47,14 @@ class Engine(OpenIndex):
     ) -> None:
         super().__init__(path, snapshot, recipe, encoder, analyzer)
         self._answerer: Answerer | None = None
+        #: What orders the candidates on a GPU, with the same answers; see :mod:`ragjp.accelerated`. Closed with the index.
+        self.device_search: DeviceSearch[Any] | None = None
+
+    def close(self) -> None:
+        """Let go of the index's files, and of the card where it is on one."""
+        if self.device_search is not None:
+            self.device_search.close()
+        super().close()
 
     def _follow(self, recipe: Recipe) -> None:
         followed = self.recipe
@@ -161,6 +170,17 @@ class Engine(OpenIndex):
                 name: Ranking(asked.query, (), snapshot.generation, timings) for name in rankings
             }
         depth = max(self.recipe.retrieval.n_candidates, k)
+        if (device := self.device_search) is not None:
+            from ragjp.accelerated import Search
+
+            if snapshot is self._snapshot:
+                device.follow(snapshot)
+            recipe = self.recipe
+            searches = (
+                Search(asked.text, question, allowed, keep, depth, k, recipe, name)
+                for name in rankings
+            )
+            return {each.name: device.rank(snapshot, each, timings, started) for each in searches}
         found = find_candidates(
             snapshot, question, allowed, self.recipe.retrieval, depth=depth, keep=keep
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeVar, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,3 +82,21 @@ class Part(Protocol):
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return bytes [start, stop) from the disk, (stop - start,) uint8."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPart:
+    """A part that is an array as it lies on disk, mapped or in memory; C-contiguous."""
+
+    name: str
+    holder: Holder
+    array: NDArray[Any]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size in bytes."""
+        return self.array.nbytes
+
+    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Bytes [start, stop): read from the disk as they are copied from here."""
+        return self.array.reshape(-1).view(np.uint8)[start:stop]

@@ -62,7 +62,7 @@ def test_without_a_card_nothing_heavy_is_loaded(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_packages_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ "Not installed" said of what is broken, or of a build for CPUs: the same command again, without effect."""
+    """The same command again, without effect: "not installed" said of what is broken, or of a build for CPUs."""
     monkeypatch.setattr(gates, "cuda", lambda: CARD)
     assert "入っていません" in gates._problem("no_such_package", "x")
     assert "GPU に対応していません" in gates._problem("json", "StandardGpuResources")
