@@ -160,6 +160,8 @@ class _Walk:
         self._room = Room(limits, n_chars=resume.get("n_chars", 0))
         self._number = 0
         self._ids: set[str] = set()
+        #: Name → how many parts have it, where more than one has: a name given ten thousand times costs no more than others.
+        self._n_same: dict[str, int] = {}
 
     def container(
         self, raw: bytes, doc_id: str, suffix: str, above: tuple[bytes, ...]
@@ -218,9 +220,9 @@ class _Walk:
         if not name:
             return doc_id
         wanted = f"{doc_id}/{name}"
-        part_id, n_same = wanted, 1
+        part_id = wanted
         while part_id in self._ids:
-            n_same += 1
+            n_same = self._n_same[wanted] = self._n_same.get(wanted, 1) + 1
             pure = PurePosixPath(wanted)
             part_id = str(pure.with_name(f"{pure.stem} ({n_same}){pure.suffix}"))
         self._ids.add(part_id)

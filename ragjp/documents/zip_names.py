@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from ragjp.documents.cleaning import clean_text
-from ragjp.documents.encoding import decode
+from ragjp.documents.encoding import decode, decode_as
 from ragjp.documents.zip_directory import Entry
 from ragjp.errors import DocumentError
 
@@ -27,14 +27,14 @@ _WESTERN = "cp1252"
 
 
 def decode_names(entries: Sequence[Entry]) -> list[str]:
-    r"""Decode the names of an archive's entries; NFC, with slashes between folders.
+    """Decode the names of an archive's entries; NFC, with slashes between folders.
 
-    A name that no encoding decodes has its wrong bytes escaped (``\x81``).
+    A name that no encoding decodes has its wrong bytes escaped (``%81``).
     """
     unknown = [
         entry.raw_name
         for entry in entries
-        if not (entry.is_utf8 or entry.raw_name.isascii() or entry.unicode_name)
+        if not (entry.is_utf8 or _is_plain(entry.raw_name) or entry.unicode_name)
     ]
     encoding = _encoding_of(unknown)
     names = []
@@ -47,14 +47,14 @@ def decode_names(entries: Sequence[Entry]) -> list[str]:
     return names
 
 
+def _is_plain(raw: bytes) -> bool:
+    return raw.isascii() and b"\x1b" not in raw
+
+
 def _encoding_of(names: list[bytes]) -> str:
     """Find the encoding that all names together are most plausible in."""
     together = b"\n".join(names)
-    try:
-        together.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    else:
+    if b"\x1b" not in together and decode_as(together, "utf-8") is not None:
         return "utf-8"
     try:
         found = decode(together)[1]
@@ -66,11 +66,9 @@ def _encoding_of(names: list[bytes]) -> str:
 
 def _decoded(raw: bytes, encoding: str) -> str:
     for candidate in dict.fromkeys((encoding, "utf-8", "cp932")):
-        try:
-            return raw.decode(candidate)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("utf-8", "backslashreplace")
+        if (name := decode_as(raw, candidate)) is not None:
+            return name
+    return raw.decode("utf-8", "backslashreplace").replace("\\x", "%")
 
 
 def is_litter(name: str) -> bool:
