@@ -10,6 +10,7 @@ against small protocols, which a search path keeps with CuPy and the tests with 
 - :mod:`~ragjp.device.ledger`: who holds how much of its memory, and what happens when there is no more.
 - :mod:`~ragjp.device.waiting`, :mod:`~ragjp.device.batches`, :mod:`~ragjp.device.owner`: the queue, batches that shrink, the one thread.
 - :mod:`~ragjp.device.generations`: which generation of an index is on it; :mod:`~ragjp.device.graphs`: what was captured there.
+- :mod:`~ragjp.device.troubles`: what an error of the CUDA libraries means; :mod:`~ragjp.device.cupy_memory`: memory through CuPy.
 - :mod:`~ragjp.device.accelerator`: all of them together, and the fall to the CPU. What a search path plugs into.
 """
 

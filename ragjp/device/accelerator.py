@@ -36,6 +36,7 @@ from ragjp.device.generations import Generations, Loaded, Pin, Resident
 from ragjp.device.ledger import Budget, Ledger
 from ragjp.device.memory import Buffer, DeviceMemory, Part
 from ragjp.device.owner import Owner
+from ragjp.device.troubles import translated
 from ragjp.device.waiting import Result, Task
 from ragjp.errors import DeviceBusy, DeviceMemoryFull, DeviceUnavailable, RagjpError
 
@@ -256,11 +257,13 @@ class _Work(Generic[Buffer, Task, Result]):
         self._ledger = ledger
 
     def open(self) -> None:
-        self._path.open()
+        with translated():
+            self._path.open()
 
     def run(self, tasks: Sequence[_Asked[Buffer, Task]]) -> Sequence[Result]:
         resident = tasks[0].pin.resident  # they have the same: its epoch is part of their key
-        return self._path.run(resident, [asked.task for asked in tasks], self._ledger)
+        with translated():
+            return self._path.run(resident, [asked.task for asked in tasks], self._ledger)
 
     def close(self) -> None:
         try:

@@ -98,8 +98,11 @@ class Held(Generic[Buffer]):
         """Give the buffer back to the card and its room to the ledger. On the owner thread."""
         if not self._released:
             self._released = True
-            self._memory.release(self.buffer)
-            self._reservation.give_back()
+            try:
+                self._memory.release(self.buffer)
+            finally:
+                del self.buffer  # CuPy gives back what nobody refers to
+                self._reservation.give_back()
 
     def __enter__(self) -> Self:
         return self
