@@ -5,16 +5,16 @@
     class OnCard:                                     # SearchPath[Buffer, Search, Ordered]: run, forget, open, close
         def run(self, resident, searches, ledger): ...  # one Ordered for each Search, equal to order_on_cpu
 
-    memory = ...                                      # DeviceMemory[Buffer], with CuPy
-    engine.device_search = DeviceSearch(OnCard(...), memory, recipe.device, parts)
+    if gates.use_gpu(engine.recipe.device):             # and ``served=True`` in ragjp.device.gates.PATHS
+        engine.device_search = DeviceSearch(OnCard(...), CupyMemory(), engine.recipe.device, parts)
 
 ``parts`` turns a snapshot into the arrays that are to lie on the card (:class:`~ragjp.device.memory.ArrayPart`), in the layout that the
 kernels read; names hold the segment's, so that two generations share what they share on disk. What a view may see goes with each
 search, as the bits of ``allowed.rows`` (and ``keep``), and not with the index: an access that is taken away is taken away at once.
 
 A search never waits for an update: it reads the snapshot that it began with, on the card when that generation is there and on the
-CPU while it is not; the answer is the same. ``timings_ms`` of a ranking say what was spent: ``device`` on asking the card, and
-``fell_to_cpu`` (then in place of nothing but an answer) where it had none; :attr:`ragjp.device.falls.FALLS` has the sentences.
+CPU while it is not; the answer is the same. ``timings_ms`` of a ranking have ``device``, the time until the card had answered, or
+``fell_to_cpu``, the time until it was known that it would not; :attr:`ragjp.device.falls.FALLS` has the sentences.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ragjp.config import DeviceName, DeviceUse, device_wanted
 from ragjp.device import Gate, cuda
+from ragjp.errors import DeviceUnavailable
 
 #: The least compute capability that the kernels are compiled for (Turing: tensor cores for int8).
 LEAST_CAPABILITY = (7, 5)
@@ -139,3 +140,25 @@ def decisions(settings: DeviceUse | None = None) -> list[Decision]:
     """Decide on every path; see :func:`look`."""
     facts = look(settings)
     return [decide(path, facts) for path in PATHS]
+
+
+def use_gpu(settings: DeviceUse | None = None) -> bool:
+    """Whether an index is to be opened on the GPU: where there is one that some served path can use, and nobody said ``cpu``.
+
+    Raises
+    ------
+    DeviceUnavailable
+        ``cuda`` was asked for by name (``RAGJP_DEVICE``, ``device.use``) and no path is on: with the first reason.
+    RecipeError
+        ``RAGJP_DEVICE`` says what it cannot.
+    """
+    if device_wanted(settings) == "cpu":
+        return False
+    found = decisions(settings)
+    if any(decision.on for decision in found):
+        return True
+    if device_wanted(settings) == "cuda":
+        raise DeviceUnavailable(
+            f"GPU を指定されましたが使えません：{found[0].sentence.rstrip('。')}。RAGJP_DEVICE かレシピの device.use を auto か cpu にしてください。"
+        )
+    return False

@@ -12,12 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from ragjp.device.memory import Holder
 from ragjp.errors import DeviceMemoryFull
 
 Bytes = NDArray[np.uint8]
+#: For tests with drawn inputs: a slow machine is no failure.
+CALM = settings(
+    deadline=None,
+    stateful_step_count=40,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 class ScriptedMemory:

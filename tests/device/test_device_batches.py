@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted import CALM
 
 from ragjp.device.batches import BatchLimit, run_apart
 from ragjp.errors import DeviceMemoryFull, DeviceUnavailable
 
 
+@CALM
 @given(
     tasks=st.lists(st.integers(0, 99), min_size=1, max_size=40),
     bad=st.sets(st.integers(0, 99), max_size=5),

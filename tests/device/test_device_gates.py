@@ -11,6 +11,7 @@ from ragjp import device, doctor
 from ragjp.config import DeviceUse
 from ragjp.device import Gate, falls, gates
 from ragjp.device.gates import PATHS, Facts, FastPath, decide
+from ragjp.errors import DeviceUnavailable
 
 CARD = Gate(True, "GPU が使えます", "NVIDIA Test", 1, 8 << 30, (9, 0))
 PATH = FastPath("試験", "ragjp.errors", served=True)
@@ -86,6 +87,21 @@ def test_the_recipe_and_the_environment_switch_it_off(monkeypatch: pytest.Monkey
     assert [decision.on for decision in gates.decisions(DeviceUse(use="cpu"))] == [False]
     monkeypatch.setenv("RAGJP_DEVICE", "cpu")
     assert [decision.on for decision in gates.decisions()] == [False]
+
+
+def test_a_gpu_asked_for_by_name_is_used_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``RAGJP_DEVICE=cuda`` that quietly computes on the CPU; ``auto`` that fails without a card."""
+    monkeypatch.setattr(gates, "PATHS", (PATH,))
+    monkeypatch.setattr(gates, "_problem", lambda package, mark: "")
+    monkeypatch.setattr(gates, "cuda", lambda: CARD)
+    assert gates.use_gpu()
+    assert not gates.use_gpu(DeviceUse(use="cpu"))
+    monkeypatch.setattr(gates, "cuda", lambda: Gate(False, "GPU はありません（試験）"))
+    assert not gates.use_gpu()
+    with pytest.raises(DeviceUnavailable, match="試験"):
+        gates.use_gpu(DeviceUse(use="cuda"))
+    monkeypatch.setenv("RAGJP_DEVICE", "cpu")
+    assert not gates.use_gpu(DeviceUse(use="cuda"))
 
 
 def test_the_doctor_prints_every_path(monkeypatch: pytest.MonkeyPatch) -> None:

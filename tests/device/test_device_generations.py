@@ -8,9 +8,8 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from scripted import ScriptedMemory, ScriptedPart, part
+from scripted import CALM, ScriptedMemory, ScriptedPart, part
 
 from ragjp.device.generations import Generations, Loaded, Pin
 from ragjp.device.ledger import Budget, Ledger
@@ -350,4 +349,4 @@ class Sharing(RuleBasedStateMachine):
 
 
 TestSharing = Sharing.TestCase
-TestSharing.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSharing.settings = CALM

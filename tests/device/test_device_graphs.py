@@ -5,6 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from scripted import CALM
 
 from ragjp.device.graphs import BUCKETS, GraphKey, GraphShelf
 from ragjp.errors import DeviceMemoryFull, DeviceUnavailable
@@ -38,6 +39,7 @@ def _key(epoch: int = 1, n: int = 100, k: int = 10) -> GraphKey:
     return key
 
 
+@CALM
 @given(n=st.integers(0, 5000), tokens=st.integers(0, 200))
 def test_a_bucket_has_room_and_is_the_smallest_that_has(n: int, tokens: int) -> None:
     """A graph replayed over more candidates than its grid covers: the last are never scored."""

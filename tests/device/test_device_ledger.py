@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-from scripted import ScriptedMemory, part
+from scripted import CALM, ScriptedMemory, part
 
 from ragjp.config import DeviceUse
 from ragjp.device.ledger import Budget, Held, Ledger, Reservation
@@ -83,8 +83,10 @@ class Holding(RuleBasedStateMachine):
 
 
 TestHolding = Holding.TestCase
+TestHolding.settings = CALM
 
 
+@CALM
 @given(
     free=st.integers(0, 1 << 40),
     share=st.floats(0.01, 1),

@@ -6,6 +6,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from scripted import CALM
 
 from ragjp.device.waiting import Request, Waiting
 
@@ -74,6 +75,7 @@ class Line(RuleBasedStateMachine):
 
 
 TestLine = Line.TestCase
+TestLine.settings = CALM
 
 
 def _requests(*keys: str) -> list[Request[int, Any]]:
