@@ -25,8 +25,8 @@ _DAYS_TO_1904 = 1462
 _DAY_S = 86400
 
 
-def moment_of(value: float, *, from_1904: bool = False, fraction: bool = False) -> datetime | None:
-    """Give the moment that a sheet's number means, rounded to the second or, with ``fraction``, to the millisecond.
+def moment_of(value: float, *, from_1904: bool = False, n_places: int = 0) -> datetime | None:
+    """Give the moment that a sheet's number means, rounded to so many places of a second (three at most).
 
     Returns nothing for numbers that are no date there, such as negative ones.
 
@@ -37,7 +37,7 @@ def moment_of(value: float, *, from_1904: bool = False, fraction: bool = False) 
     if not 0 <= days < _LAST_DAY + 1:
         return None
     start = datetime(1899, 12, 31) if days < _FALSE_DAY else datetime(1899, 12, 30)
-    unit = 1000 if fraction else 1
+    unit = 10 ** min(n_places, 3)
     return start + timedelta(milliseconds=1000 // unit * round(days * _DAY_S * unit))
 
 
@@ -60,8 +60,10 @@ def format_date(
 
     Returns nothing where the number is no date. ``first_year``: an era's first year is 元.
     """
-    fraction = any(kind == "date" and "." in text for kind, text in tokens)
-    moment = moment_of(value, from_1904=from_1904, fraction=fraction)
+    n_places = max(
+        len(text.partition(".")[2]) for kind, text in tokens if kind in ("date", "elapsed")
+    )
+    moment = moment_of(value, from_1904=from_1904, n_places=n_places)
     elapsed = any(kind == "elapsed" for kind, _ in tokens)
     if moment is None and not (elapsed and value >= 0 and math.isfinite(value)):
         return None

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 
 from openpyxl import Workbook
 from openpyxl.styles import Border, Font, PatternFill, Side
@@ -174,6 +175,7 @@ class _Drawing:
         self.row += 1
 
 
+@cache
 def make_form(seed: int) -> Form:
     """Draw one form; the same seed draws the same form."""
     rng = random.Random(seed)
