@@ -158,28 +158,34 @@ class _Inside:
     def __init__(self, root: Path, index: Path) -> None:
         self._root, self._index = root, index
         self._device = root.stat().st_dev
-        #: Folder → where it really is, asked once a folder.
-        self._folders: dict[Path, Path] = {}
+        #: Folder → where it really is, and whether every plain file in it is taken; asked once a folder.
+        self._folders: dict[Path, tuple[Path, bool]] = {}
 
     def look(self, path: Path, *, is_folder: bool) -> tuple[bool, FileState | None]:
         """Whether to take a path, and the state of its file where that can be told."""
-        resolved = self._folders.get(path.parent)
-        if resolved is None:
-            resolved = self._folders[path.parent] = path.parent.resolve()
-        resolved /= path.name
+        folder = path.parent
+        known = self._folders.get(folder)
+        if known is None:
+            really = folder.resolve()
+            is_plain = really.is_relative_to(self._root) and not really.is_relative_to(self._index)
+            known = self._folders[folder] = (really, is_plain)
         state = None
         if not is_folder:
             try:
                 here = path.lstat()
-                if stat.S_ISLNK(here.st_mode):
-                    here, resolved = path.stat(), path.resolve()
+                is_link = stat.S_ISLNK(here.st_mode)
+                if is_link:
+                    here = path.stat()
                 if not stat.S_ISREG(here.st_mode):
                     return False, None
                 state = FileState.of(here, self._device)
+                if known[1] and not is_link:
+                    return True, state
             except PermissionError:
                 pass  # in a folder that may be listed but not entered: reading it will say so
             except OSError:  # a link to nothing, or gone since it was listed
                 return False, None
+        resolved = path.resolve()
         is_ours = resolved.is_relative_to(self._root)
         return is_ours and not _is_part_of(self._index, resolved), state
 
