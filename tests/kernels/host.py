@@ -30,6 +30,7 @@ COMPILER = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
 needs_compiler = pytest.mark.skipif(
     COMPILER is None, reason="no C++ compiler (g++ or clang++) to run kernels on the CPU"
 )
+_KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(')
 _FENCE = 256
 _FENCE_BYTE = 0xA5
 
@@ -75,6 +76,10 @@ class HostArrays:
     def asnumpy(self, array: NDArray[Any]) -> NDArray[Any]:
         """A copy on the host."""
         return array.copy()
+
+    def concatenate(self, parts: list[NDArray[Any]]) -> NDArray[Any]:
+        """One after the other."""
+        return self.asarray(np.concatenate(parts))
 
     def arange(self, *bounds: int, dtype: DTypeLike = None) -> NDArray[Any]:
         """As NumPy's."""
@@ -153,9 +158,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 @lru_cache
 def _library(source: Source) -> ctypes.CDLL:
     assert COMPILER is not None
-    names = re.findall(
-        r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(', source.text
-    )
+    names = _KERNEL.findall(source.text)
     assert names, f"no kernel in {source.names}"
     text = "\n".join(
         ['#include "shim.h"', source.text, *(f"SHIM_EXPORT({name})" for name in names)]

@@ -7,6 +7,7 @@ in ``SOURCES``, in every variant that it may ask for.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import ragjp
 from ragjp.cuda.source import Source
 from tests.kernels import nvrtc
 
+Record = Callable[[str, object], None]
 ROOT = Path(ragjp.__file__).parent
 SOURCES: list[Source] = [
     source
@@ -42,17 +44,14 @@ def test_no_kernel_is_left_out() -> None:
 @pytest.mark.parametrize(
     "source",
     SOURCES,
-    ids=lambda source: "-".join([source.names[-1], *map(str, dict(source.defines).values())]),
+    ids=lambda source: "-".join([source.names[-1], *(f"{n}{v}" for n, v in source.defines)]),
 )
-def test_compiles(
-    source: Source, architecture: int, record_property: pytest.RecordProperty
-) -> None:
+def test_compiles(source: Source, architecture: int, record_property: Record) -> None:
     made = nvrtc.compile_source(source, architecture)
     assert made.registers
     for name, registers in made.registers.items():
-        record_property(
-            name, f"{registers} registers, {made.shared_bytes.get(name, 0)} bytes shared"
-        )
+        shared = made.shared_bytes.get(name, 0)
+        record_property(name, f"{registers} registers, {shared} bytes shared")
         assert made.local_bytes[name] == 0, f"{name} spills {made.local_bytes[name]} bytes"
 
 
