@@ -134,6 +134,7 @@ def build(
         tally = _Tally(removed=len(plan.removed))
         _commit_removals(writer, plan.removed, model.dim, plan.access_changes)
         pace = _commit_changes(plan, recipe, writer, analyzer, model, tell, chosen, tally)
+        encoder_share = pace.encoder_share
         interrupted = plan.stopped or chosen.stop()
         if not interrupted:
             tell("まとめ", 0, 1)
@@ -164,6 +165,7 @@ def build(
             kept_why=plan.kept_why,
             interrupted=interrupted,
             stage_seconds=dict(pace.seconds),
+            encoder_share=encoder_share,
         )
 
 

@@ -89,6 +89,8 @@ class BuildReport:
     dry_run: bool = False
     #: Stage → seconds that it was at work (reading: of all readers together).
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    #: Share of the time from the first file read to the last commit in which the encoder was at work.
+    encoder_share: float = 0.0
 
     @property
     def by_status(self) -> dict[Status, int]:

@@ -47,6 +47,7 @@ def totals(report: BuildReport) -> dict[str, Any]:
         "reused_chunks": report.reused_chunks,
         "generation": report.generation,
         "seconds": round(report.seconds, 3),
+        "encoder_share": round(report.encoder_share, 3),
         "stage_seconds": {name: round(spent, 3) for name, spent in report.stage_seconds.items()},
     }
 
