@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Sequence
 
 from ragjp.documents.cleaning import clean_text
-from ragjp.documents.encoding import decode, decode_as
+from ragjp.documents.encoding import decode_as
+from ragjp.documents.plausible import plausibility
 from ragjp.documents.zip_directory import Entry
-from ragjp.errors import DocumentError
 
 _LONGEST_NAME = 1000
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -23,7 +23,11 @@ _STREAM = re.compile(r"\.\w{1,8}:[^/:]*(:\$\w+)?$|:\$\w+$", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 #: What systems put beside the files: nobody wrote it.
 _LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
-_WESTERN = "cp1252"
+#: Names are in one of these; that of Windows is by far the commonest.
+_LIKELY = {"cp932": 0.2, "euc-jp": 0.0}
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_LETTER_IN_WORD = re.compile(r"(?<=[A-Za-z])[À-ÿ]|[À-ÿ](?=[a-z])")
+_DOUBTFUL = 0.75
 
 
 def decode_names(entries: Sequence[Entry]) -> list[str]:
@@ -54,14 +58,18 @@ def _is_plain(raw: bytes) -> bool:
 def _encoding_of(names: list[bytes]) -> str:
     """Find the encoding that all names together are most plausible in."""
     together = b"\n".join(names)
-    if b"\x1b" not in together and decode_as(together, "utf-8") is not None:
+    if b"\x1b" in together:
+        return "iso-2022-jp"
+    if decode_as(together, "utf-8") is not None:
         return "utf-8"
-    try:
-        found = decode(together)[1]
-    except DocumentError:
-        return "cp932"
-    # Western names without a mark of their encoding are in DOS's.
-    return "cp437" if found == _WESTERN else found
+    found = [
+        (plausibility(text) + bonus, name)
+        for name, bonus in _LIKELY.items()
+        if (text := decode_as(together, name)) is not None
+    ]
+    # DOS's letters in Western words decode as CP932 too: to kanji alone between Latin letters.
+    is_latin = not _NOT_ASCII.search(_LETTER_IN_WORD.sub("", together.decode("cp437")))
+    return max(found)[1] if found and (max(found)[0] > _DOUBTFUL or not is_latin) else "cp437"
 
 
 def _decoded(raw: bytes, encoding: str) -> str:
