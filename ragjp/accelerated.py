@@ -2,7 +2,7 @@
 
 :class:`~ragjp.engine.Engine` has a ``device_search``, None unless somebody sets it. What a search path on the GPU provides::
 
-    class OnCard:                                     # SearchPath[Buffer, Search, Ordered]: run, forget, open, close
+    class OnCard:                                     # SearchPath[Buffer, Search, Ordered]: open, prepare, run, forget, close
         def run(self, resident, searches, ledger): ...  # one Ordered for each Search, equal to order_on_cpu
 
     if gates.use_gpu(engine.recipe.device):             # and ``served=True`` in ragjp.device.gates.PATHS

@@ -53,6 +53,16 @@ class SearchPath(Protocol[Buffer, Asked, Given]):
         """Make the card this thread's own; see :meth:`ragjp.device.owner.Worker.open`."""
         ...
 
+    def prepare(self, resident: Resident[Buffer], ledger: Ledger[Buffer]) -> None:
+        """Do what the first search of a generation would wait for (kernels are compiled), while the CPU still answers.
+
+        Raises
+        ------
+        DeviceMemoryFull
+            When there is no room to search it. Any other error switches the GPU off for this generation, with a sentence.
+        """
+        ...
+
     def run(
         self, resident: Resident[Buffer], tasks: Sequence[Asked], ledger: Ledger[Buffer]
     ) -> Sequence[Given]:
@@ -73,7 +83,7 @@ class SearchPath(Protocol[Buffer, Asked, Given]):
         ...
 
     def forget(self, resident: Resident[Buffer]) -> None:
-        """The buffers of a generation go now: so do the graphs captured over them."""
+        """The buffers of a generation go now: so do the graphs captured over them. Also of one that was never prepared."""
         ...
 
     def close(self) -> None:
@@ -120,7 +130,7 @@ class Accelerator(Generic[Buffer, Task, Result]):
         self._settings = settings
         self._falls = falls
         self.ledger = Ledger(memory, Budget.of(settings, memory.free_bytes()))
-        self.generations = Generations(memory, self.ledger, self._later, path.forget)
+        self.generations = Generations(memory, self.ledger, self._later, self._prepare, path.forget)
         self.owner: Owner[_Asked[Buffer, Task], Result] = Owner(
             _Work(path, self.generations, self.ledger), settings
         )
@@ -221,6 +231,10 @@ class Accelerator(Generic[Buffer, Task, Result]):
         if self._errors >= MOST_ERRORS:
             self._off = f"{what}続けて失敗したので、索引の次の世代まで GPU を使いません。"
         return self._off or what
+
+    def _prepare(self, resident: Resident[Buffer]) -> None:
+        with translated():
+            self._path.prepare(resident, self.ledger)
 
     def _later(self, chore: Generator[bool, None, None]) -> None:
         try:

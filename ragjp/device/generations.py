@@ -91,6 +91,8 @@ class Generations(Generic[Buffer]):
     ----------
     later
         Has a chore done on the owner thread soon; called by whoever lets go of a generation last.
+    before_serving
+        Called on the owner thread when a generation is there and before it is handed out: kernels are compiled then.
     before_release
         Called on the owner thread before the buffers of a generation are given back: what was captured over them goes first.
     """
@@ -100,12 +102,14 @@ class Generations(Generic[Buffer]):
         memory: DeviceMemory[Buffer],
         ledger: Ledger[Buffer],
         later: Callable[[Generator[bool, None, None]], object],
+        before_serving: Callable[[Resident[Buffer]], None] = lambda resident: None,
         before_release: Callable[[Resident[Buffer]], None] = lambda resident: None,
         slice_bytes: int = SLICE_BYTES,
     ) -> None:
         self._memory = memory
         self._ledger = ledger
         self._later = later
+        self._before_serving = before_serving
         self._before_release = before_release
         self._slice_bytes = slice_bytes
         self._lock = threading.Lock()
@@ -174,7 +178,8 @@ class Generations(Generic[Buffer]):
         except DeviceUnavailable:
             raise
         except Exception as error:
-            refused = f"索引を GPU に送れません（{type(error).__name__}: {error}）。CPU で計算します。ragjp check で調べてください。"
+            hint = "ragjp check で調べてください。" if isinstance(error, OSError) else ""
+            refused = f"索引を GPU で使えません（{type(error).__name__}: {error}）。CPU で計算します。{hint}"
             return self._refuse(coming, refused)
         finally:
             self._settle(coming)
@@ -198,16 +203,24 @@ class Generations(Generic[Buffer]):
         return coming
 
     def _bring(self, coming: Resident[Buffer], parts: Sequence[Part]) -> Generator[bool, None, How]:
-        if (yield from self._send(coming, parts)):
+        if (yield from self._send(coming, parts)) and self._can_serve(coming):
             self._swap(coming)
             return "beside"
         if self._is_wanted(coming) and self._has_others():
             self._say(coming.key, _MAKING_ROOM)
             yield from self._make_room(coming)
-            if (yield from self._send(coming, parts)):
+            if (yield from self._send(coming, parts)) and self._can_serve(coming):
                 self._swap(coming)
                 return "replaced"
         return "refused" if self._is_wanted(coming) else "superseded"
+
+    def _can_serve(self, coming: Resident[Buffer]) -> bool:
+        """Have the first search prepared, so that no asker waits for it; False when there is no memory for that."""
+        try:
+            self._before_serving(coming)
+        except DeviceMemoryFull:
+            return False
+        return True
 
     def _settle(self, coming: Resident[Buffer]) -> None:
         """However a load has ended: what has not arrived is let go of, or left for the load that has superseded it."""
@@ -340,10 +353,10 @@ class Generations(Generic[Buffer]):
             garbage = [resident for resident in self._retired if not resident.pins]
             self._retired = [resident for resident in self._retired if resident.pins]
         for resident in garbage:
-            self._before_release(resident)
             self._forget(resident)
 
     def _forget(self, resident: Resident[Buffer]) -> None:
+        self._before_release(resident)
         for name, shared in resident.shared.items():
             shared.generations -= 1
             if not shared.generations:
@@ -359,7 +372,6 @@ class Generations(Generic[Buffer]):
             everything, self._retired = self._retired, []
             self._wanted, self._why_not = None, _NEVER
         for resident in everything:
-            self._before_release(resident)
             self._forget(resident)
         if self._left is not None:
             self._forget(self._left)

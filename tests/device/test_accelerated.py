@@ -46,6 +46,8 @@ class CopiedIndex:
 
     def open(self) -> None: ...
 
+    def prepare(self, resident: Resident[Any], ledger: Ledger[Any]) -> None: ...
+
     def run(
         self, resident: Resident[Any], searches: Sequence[Search], ledger: Ledger[Any]
     ) -> list[Ordered]:

@@ -40,6 +40,12 @@ class ScriptedPath:
     def open(self) -> None:
         self.threads.add(threading.get_ident())
 
+    def prepare(self, resident: Resident[Any], ledger: Ledger[Any]) -> None:
+        self.threads.add(threading.get_ident())
+        self.alive.add(resident.epoch)
+        with ledger.take("scratch", SCRATCH):
+            pass
+
     def run(self, resident: Resident[Any], tasks: Sequence[int], ledger: Ledger[Any]) -> list[int]:
         self.threads.add(threading.get_ident())
         self.n_runs += 1

@@ -11,9 +11,9 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from scripted import CALM, ScriptedMemory, ScriptedPart, part
 
-from ragjp.device.generations import Generations, Loaded, Pin
+from ragjp.device.generations import Generations, Loaded, Pin, Resident
 from ragjp.device.ledger import Budget, Ledger
-from ragjp.errors import DeviceUnavailable
+from ragjp.errors import DeviceMemoryFull, DeviceUnavailable
 
 Steps = Generator[bool, None, Any]
 
@@ -27,13 +27,24 @@ class Card:
         self.ledger = Ledger(self.memory, Budget(0, size, tokens, pinned))
         self.later: list[Steps] = []
         self.released: list[int] = []
+        self.prepared: list[int] = []
+        self.error: Exception | None = None
         self.generations: Generations[Any] = Generations(
             self.memory,
             self.ledger,
             self.later.append,
+            self.prepare,
             lambda resident: self.released.append(resident.epoch),
             slice_bytes=30,
         )
+
+    def prepare(self, resident: Resident[Any]) -> None:
+        """As a path does: whole buffers, and something held over them until the generation goes."""
+        assert self.generations.pin(resident.key) is None
+        assert all(held.buffer is not None for held in resident.buffers.values())
+        self.prepared.append(resident.epoch)
+        if self.error is not None:
+            raise self.error
 
     def finish(self, chore: Generator[bool, None, Loaded]) -> Loaded:
         while True:
@@ -163,6 +174,24 @@ def test_files_that_cannot_be_read_are_refused_in_words() -> None:
     assert card.memory.n_buffers == 1  # b has gone again
     assert card.holds("1", a)
     card.nothing_leaks()
+
+
+def test_a_generation_is_prepared_before_it_is_handed_out() -> None:
+    """The first questions of each process wait until the kernels are compiled; a kernel that does not compile fails them."""
+    card = Card(1000)
+    a, b = part("a"), part("b")
+    card.load("1", a)
+    assert card.prepared == [1]
+    card.error = RuntimeError("does not compile")
+    assert card.load("2", a, b).how == "refused"
+    assert "does not compile" in card.generations.why_not("2")
+    card.error = DeviceMemoryFull("満杯です。")
+    assert card.load("3", a, b).how == "refused"
+    assert card.memory.n_buffers == 0  # both ways were tried, so the old one has gone
+    card.error = None
+    assert card.load("4", a, b).how == "beside"
+    card.nothing_leaks()
+    assert {*card.prepared} <= {*card.released}
 
 
 def test_a_lost_card_ends_the_load_and_nothing_is_kept() -> None:
