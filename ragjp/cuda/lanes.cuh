@@ -43,59 +43,87 @@ __device__ __forceinline__ u16 half_of_float(float v) {
   return half;
 }
 
-// sum += A * B for a warp: A is 16 x 16 halves, B is 16 x 8 halves, the sum is 16 x 8 floats.
+// The tensor cores' own instructions, for a warp. With g = lane / 4 and t = lane % 4 a lane holds (PTX ISA, "Matrix fragments for mma"):
 //
-// With g = lane / 4 and t = lane % 4 (PTX ISA, "Matrix fragments for mma.m16n8k16"):
-//   a.x = A[g][2t, 2t+1]   a.y = A[g+8][2t, 2t+1]   a.z = A[g][2t+8, 2t+9]   a.w = A[g+8][2t+8, 2t+9]
-//   b0  = B[2t, 2t+1][g]   b1  = B[2t+8, 2t+9][g]
-//   sum = C[g][2t], C[g][2t+1], C[g+8][2t], C[g+8][2t+1]
-// sm_75 has half of it as one instruction, so two make one; the order of the sum differs.
-__device__ __forceinline__ void mma_f16(float (&sum)[4], const uint4& a, u32 b0, u32 b1) {
+//   C, 16 x 8    sum[0], sum[1] = C[g][2t], C[g][2t+1]    sum[2], sum[3] = C[g+8][2t], C[g+8][2t+1]
+//   m16n8k16     halves   a.x = A[g][2t, 2t+1]    a.y = A[g+8][2t, 2t+1]    a.z = A[g][2t+8, 2t+9]    a.w = A[g+8][2t+8, 2t+9]
+//                         b0 = B[2t, 2t+1][g]     b1 = B[2t+8, 2t+9][g]
+//   m16n8k32     bytes    a.x = A[g][4t .. 4t+3]  a.y = A[g+8][4t ..]       a.z = A[g][4t+16 ..]      a.w = A[g+8][4t+16 ..]
+//                         b0 = B[4t .. 4t+3][g]   b1 = B[4t+16 ..][g]
+//   m16n8k8      halves   a0 = A[g][2t, 2t+1]     a1 = A[g+8][2t, 2t+1]     b = B[2t, 2t+1][g]        (all that sm_75 has)
+//   m8n8k16      bytes    a = A[g][4t .. 4t+3]    b = B[4t .. 4t+3][g]      C, 8 x 8: s0, s1 = C[g][2t], C[g][2t+1]
 #if __CUDA_ARCH__ >= 800
+
+__device__ __forceinline__ void mma_m16n8k16(float (&sum)[4], const uint4& a, u32 b0, u32 b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
       : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+}
+
+#define RAGJP_M16N8K32(name, a_type)                                                                                   \
+  __device__ __forceinline__ void name(int (&sum)[4], const uint4& a, u32 b0, u32 b1) {                                \
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32." a_type                                                       \
+                 ".s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                             \
+                 : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])                                              \
+                 : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));                                          \
+  }
+RAGJP_M16N8K32(mma_m16n8k32_s8, "s8")
+RAGJP_M16N8K32(mma_m16n8k32_u8, "u8")
+
 #else
+
+__device__ __forceinline__ void mma_m16n8k8(float (&sum)[4], u32 a0, u32 a1, u32 b) {
   asm volatile(
       "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
       : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a.x), "r"(a.y), "r"(b0));
-  asm volatile(
-      "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a.z), "r"(a.w), "r"(b1));
+      : "r"(a0), "r"(a1), "r"(b));
+}
+
+#define RAGJP_M8N8K16(name, a_type)                                                                                    \
+  __device__ __forceinline__ void name(int& s0, int& s1, u32 a, u32 b) {                                               \
+    asm volatile("mma.sync.aligned.m8n8k16.row.col.s32." a_type ".s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"              \
+                 : "+r"(s0), "+r"(s1)                                                                                  \
+                 : "r"(a), "r"(b));                                                                                    \
+  }
+RAGJP_M8N8K16(mma_m8n8k16_s8, "s8")
+RAGJP_M8N8K16(mma_m8n8k16_u8, "u8")
+
+#endif
+#endif  // RAGJP_LANES_ON_HOST
+
+// What the kernels call: sum += A * B, with the fragments of m16n8k16 and m16n8k32 on every architecture. sm_75 takes two or four smaller
+// instructions; integer sums are the same, those of floats are rounded in another order. Integers wrap around.
+
+__device__ __forceinline__ void mma_f16(float (&sum)[4], const uint4& a, u32 b0, u32 b1) {
+#if __CUDA_ARCH__ >= 800
+  mma_m16n8k16(sum, a, b0, b1);
+#else
+  mma_m16n8k8(sum, a.x, a.y, b0);
+  mma_m16n8k8(sum, a.z, a.w, b1);
 #endif
 }
 
-// sum += A * B for a warp: A is 16 x 32 bytes, B is 32 x 8 signed bytes, the sum is 16 x 8 int32 that wrap around.
-//
-// With g = lane / 4 and t = lane % 4 (PTX ISA, "Matrix fragments for mma.m16n8k32"):
-//   a.x = A[g][4t .. 4t+3]   a.y = A[g+8][4t ..]   a.z = A[g][4t+16 ..]   a.w = A[g+8][4t+16 ..]
-//   b0  = B[4t .. 4t+3][g]   b1  = B[4t+16 ..][g]
-//   sum as above. sm_75 has a quarter of it as one instruction.
+// A's bytes are signed.
+__device__ __forceinline__ void mma_s8(int (&sum)[4], const uint4& a, u32 b0, u32 b1) {
 #if __CUDA_ARCH__ >= 800
-#define RAGJP_MMA_BYTES(a_type)                                                                                        \
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32." a_type                                                         \
-               ".s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                               \
-               : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])                                                \
-               : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1))
+  mma_m16n8k32_s8(sum, a, b0, b1);
 #else
-#define RAGJP_MMA_QUARTER(a_type, a_part, b_part, first, second)                                                       \
-  asm volatile("mma.sync.aligned.m8n8k16.row.col.s32." a_type ".s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"                \
-               : "+r"(sum[first]), "+r"(sum[second])                                                                   \
-               : "r"(a_part), "r"(b_part))
-#define RAGJP_MMA_BYTES(a_type)                                                                                        \
-  RAGJP_MMA_QUARTER(a_type, a.x, b0, 0, 1);                                                                            \
-  RAGJP_MMA_QUARTER(a_type, a.y, b0, 2, 3);                                                                            \
-  RAGJP_MMA_QUARTER(a_type, a.z, b1, 0, 1);                                                                            \
-  RAGJP_MMA_QUARTER(a_type, a.w, b1, 2, 3)
+  mma_m8n8k16_s8(sum[0], sum[1], a.x, b0);
+  mma_m8n8k16_s8(sum[2], sum[3], a.y, b0);
+  mma_m8n8k16_s8(sum[0], sum[1], a.z, b1);
+  mma_m8n8k16_s8(sum[2], sum[3], a.w, b1);
 #endif
+}
 
-// A is signed.
-__device__ __forceinline__ void mma_s8(int (&sum)[4], const uint4& a, u32 b0, u32 b1) { RAGJP_MMA_BYTES("s8"); }
-
-// A is unsigned.
-__device__ __forceinline__ void mma_u8(int (&sum)[4], const uint4& a, u32 b0, u32 b1) { RAGJP_MMA_BYTES("u8"); }
-
-#endif  // RAGJP_LANES_ON_HOST
+// A's bytes are unsigned.
+__device__ __forceinline__ void mma_u8(int (&sum)[4], const uint4& a, u32 b0, u32 b1) {
+#if __CUDA_ARCH__ >= 800
+  mma_m16n8k32_u8(sum, a, b0, b1);
+#else
+  mma_m8n8k16_u8(sum[0], sum[1], a.x, b0);
+  mma_m8n8k16_u8(sum[2], sum[3], a.y, b0);
+  mma_m8n8k16_u8(sum[0], sum[1], a.z, b1);
+  mma_m8n8k16_u8(sum[2], sum[3], a.w, b1);
+#endif
+}

@@ -103,18 +103,21 @@ class HostToolkit:
         How large a device to stand for; the blocks run one after another all the same.
     seed
         Decides in which order blocks and lanes run. No result may depend on it.
+    architecture
+        Which of the text's branches run, as ``__CUDA_ARCH__``: sm_75 makes its products of smaller instructions.
     """
 
-    def __init__(self, multiprocessors: int = 2, seed: int = 0) -> None:
+    def __init__(self, multiprocessors: int = 2, seed: int = 0, architecture: int = 90) -> None:
         self.xp: Any = HostArrays()
         self.multiprocessors = multiprocessors
         self.seed = seed
+        self.architecture = architecture
         #: What was launched: names, grids and blocks.
         self.launches: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
 
     def kernel(self, source: Source, name: str) -> Kernel:
         """Compile ``source`` unless that was done, and hand out its kernel ``name``."""
-        run = getattr(_library(source), f"shim_{name}")
+        run = getattr(_library(source, self.architecture), f"shim_{name}")
         run.restype = ctypes.c_char_p
 
         def launch(
@@ -156,14 +159,14 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 @lru_cache
-def _library(source: Source) -> ctypes.CDLL:
+def _library(source: Source, architecture: int) -> ctypes.CDLL:
     assert COMPILER is not None
     names = _KERNEL.findall(source.text)
     assert names, f"no kernel in {source.names}"
     text = "\n".join(
         ['#include "shim.h"', source.text, *(f"SHIM_EXPORT({name})" for name in names)]
     )
-    key = hashlib.sha256((text + str(source.defines)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{text}{source.defines}{architecture}".encode()).hexdigest()[:16]
     path = Path(_folder().name) / f"{key}.cpp"
     path.write_text(text, encoding="utf-8")
     # Floating point as a GPU has it: no contraction into fused operations, no extra precision.
@@ -175,7 +178,8 @@ def _library(source: Source) -> ctypes.CDLL:
         "-U_FORTIFY_SOURCE",
     ]
     options += ["-w", "-shared", "-fPIC", f"-I{SHIM.parent}"]
-    options += [f"-D{name}={value}" for name, value in source.defines]
+    defines = (*source.defines, ("__CUDA_ARCH__", 10 * architecture))
+    options += [f"-D{name}={value}" for name, value in defines]
     done = subprocess.run(
         [COMPILER, *options, str(path), "-o", str(path.with_suffix(".so"))],
         capture_output=True,

@@ -176,52 +176,52 @@ inline unsigned short half_bits(float v) {  // to nearest, ties to even
   return sign | static_cast<unsigned short>((rounded - (112u << 23)) >> 13);
 }
 
+// What a lane brings to a product of R x K by K x 8: registers of A and B, its places of the sum. See lanes.cuh for who holds what.
 struct Fragments {
-  uint4 a;
-  unsigned b0, b1;
+  unsigned a[4], b[2];
   union { float f[4]; int i[4]; } sum;
   unsigned char rest[24];
 };
 
-inline unsigned word_of(const uint4& a, int i) { return i == 0 ? a.x : i == 1 ? a.y : i == 2 ? a.z : a.w; }
-
-// Element `e` of the register of row `row`, half `half` of k, lane t of its row.
-inline unsigned a_word(const Fragments* lanes, int row, int half, int t) {
-  return word_of(lanes[(row % 8) * 4 + t].a, row / 8 + 2 * half);
+// Values of A (by element type) and B in the order of rows and k, read out of the lanes. A register holds 4 / size numbers of a row;
+// four lanes hold the 16 bytes of k that one register of each makes up; A has rows g and g + 8 in registers next to each other.
+template <int kRows, int kBytes, class Read>
+inline void spread(const Fragments* lanes, const Read& read) {
+  for (int k = 0; k < kBytes; ++k) {
+    const int part = k / 16, t = k % 16 / 4, shift = k % 4 * 8;
+    for (int row = 0; row < kRows; ++row)
+      read(true, row, k, lanes[row % 8 * 4 + t].a[row / 8 + kRows / 8 * part] >> shift & 0xff);
+    for (int column = 0; column < 8; ++column) read(false, column, k, lanes[column * 4 + t].b[part] >> shift & 0xff);
+  }
 }
 
+// Bytes of k: 16 or 32, so 8 or 16 halves.
+template <int kBytes>
 inline void multiply_halves(Fragments* lanes) {
-  float a[16][16], b[8][16];
-  for (int row = 0; row < 16; ++row)
-    for (int k = 0; k < 16; ++k) {
-      const int half = k / 8, t = k % 8 / 2, e = k % 2;
-      a[row][k] = half_value(a_word(lanes, row, half, t) >> 16 * e & 0xffff);
-      if (row < 8) b[row][k] = half_value((half ? lanes[row * 4 + t].b1 : lanes[row * 4 + t].b0) >> 16 * e & 0xffff);
-    }
+  unsigned a[16][kBytes], b[8][kBytes];
+  spread<16, kBytes>(lanes, [&](bool left, int row, int k, unsigned byte) { (left ? a[row] : b[row])[k] = byte; });
   for (int row = 0; row < 16; ++row)
     for (int column = 0; column < 8; ++column) {
-      float& sum = lanes[(row % 8) * 4 + column / 2].sum.f[row / 8 * 2 + column % 2];
+      float& sum = lanes[row % 8 * 4 + column / 2].sum.f[row / 8 * 2 + column % 2];
       double total = sum;
-      for (int k = 0; k < 16; ++k) total += static_cast<double>(a[row][k]) * b[column][k];
+      for (int k = 0; k < kBytes; k += 2)
+        total += static_cast<double>(half_value(a[row][k] | a[row][k + 1] << 8)) * half_value(b[column][k] | b[column][k + 1] << 8);
       sum = static_cast<float>(total);
     }
 }
 
-template <class A>
+template <int kRows, int kBytes, class A>
 inline void multiply_bytes(Fragments* lanes) {
-  int a[16][32], b[8][32];
-  for (int row = 0; row < 16; ++row)
-    for (int k = 0; k < 32; ++k) {
-      const int half = k / 16, t = k % 16 / 4, e = k % 4;
-      a[row][k] = static_cast<A>(a_word(lanes, row, half, t) >> 8 * e & 0xff);
-      if (row < 8)
-        b[row][k] = static_cast<signed char>((half ? lanes[row * 4 + t].b1 : lanes[row * 4 + t].b0) >> 8 * e & 0xff);
-    }
-  for (int row = 0; row < 16; ++row)
+  int a[16][kBytes], b[8][kBytes];
+  spread<kRows, kBytes>(lanes, [&](bool left, int row, int k, unsigned byte) {
+    if (left) a[row][k] = static_cast<A>(byte);
+    else b[row][k] = static_cast<signed char>(byte);
+  });
+  for (int row = 0; row < kRows; ++row)
     for (int column = 0; column < 8; ++column) {
-      int& sum = lanes[(row % 8) * 4 + column / 2].sum.i[row / 8 * 2 + column % 2];
+      int& sum = lanes[row % 8 * 4 + column / 2].sum.i[row / 8 * 2 + column % 2];
       unsigned total = static_cast<unsigned>(sum);
-      for (int k = 0; k < 32; ++k) total += static_cast<unsigned>(a[row][k] * b[column][k]);
+      for (int k = 0; k < kBytes; ++k) total += static_cast<unsigned>(a[row][k] * b[column][k]);
       sum = static_cast<int>(total);
     }
 }
@@ -468,27 +468,36 @@ inline uint2 load8_once(const void* from) { return *shim::checked(static_cast<co
 inline float float_of_half(unsigned short half) { return shim::half_value(half); }
 inline unsigned short half_of_float(float v) { return shim::half_bits(v); }
 
-inline void mma_f16(float (&sum)[4], const uint4& a, unsigned b0, unsigned b1) {
-  shim::Fragments mine = {};
-  mine.a = a, mine.b0 = b0, mine.b1 = b1;
+inline void mma_m16n8k16(float (&sum)[4], const uint4& a, unsigned b0, unsigned b1) {
+  shim::Fragments mine = {{a.x, a.y, a.z, a.w}, {b0, b1}};
   memcpy(mine.sum.f, sum, 16);
-  mine = shim::meet("mma_f16", mine, shim::multiply_halves);
+  mine = shim::meet("mma_m16n8k16", mine, shim::multiply_halves<32>);
   memcpy(sum, mine.sum.f, 16);
 }
-inline void mma_s8(int (&sum)[4], const uint4& a, unsigned b0, unsigned b1) {
-  shim::Fragments mine = {};
-  mine.a = a, mine.b0 = b0, mine.b1 = b1;
+inline void mma_m16n8k8(float (&sum)[4], unsigned a0, unsigned a1, unsigned b) {
+  shim::Fragments mine = {{a0, a1}, {b}};
+  memcpy(mine.sum.f, sum, 16);
+  mine = shim::meet("mma_m16n8k8", mine, shim::multiply_halves<16>);
+  memcpy(sum, mine.sum.f, 16);
+}
+template <class A>
+inline void mma_m16n8k32(const char* what, int (&sum)[4], const uint4& a, unsigned b0, unsigned b1) {
+  shim::Fragments mine = {{a.x, a.y, a.z, a.w}, {b0, b1}};
   memcpy(mine.sum.i, sum, 16);
-  mine = shim::meet("mma_s8", mine, shim::multiply_bytes<signed char>);
+  mine = shim::meet(what, mine, shim::multiply_bytes<16, 32, A>);
   memcpy(sum, mine.sum.i, 16);
 }
-inline void mma_u8(int (&sum)[4], const uint4& a, unsigned b0, unsigned b1) {
-  shim::Fragments mine = {};
-  mine.a = a, mine.b0 = b0, mine.b1 = b1;
-  memcpy(mine.sum.i, sum, 16);
-  mine = shim::meet("mma_u8", mine, shim::multiply_bytes<unsigned char>);
-  memcpy(sum, mine.sum.i, 16);
+template <class A>
+inline void mma_m8n8k16(const char* what, int& s0, int& s1, unsigned a, unsigned b) {
+  shim::Fragments mine = {{a}, {b}};
+  mine.sum.i[0] = s0, mine.sum.i[1] = s1;
+  mine = shim::meet(what, mine, shim::multiply_bytes<8, 16, A>);
+  s0 = mine.sum.i[0], s1 = mine.sum.i[1];
 }
+inline void mma_m16n8k32_s8(int (&sum)[4], const uint4& a, unsigned b0, unsigned b1) { mma_m16n8k32<signed char>("mma_m16n8k32_s8", sum, a, b0, b1); }
+inline void mma_m16n8k32_u8(int (&sum)[4], const uint4& a, unsigned b0, unsigned b1) { mma_m16n8k32<unsigned char>("mma_m16n8k32_u8", sum, a, b0, b1); }
+inline void mma_m8n8k16_s8(int& s0, int& s1, unsigned a, unsigned b) { mma_m8n8k16<signed char>("mma_m8n8k16_s8", s0, s1, a, b); }
+inline void mma_m8n8k16_u8(int& s0, int& s1, unsigned a, unsigned b) { mma_m8n8k16<unsigned char>("mma_m8n8k16_u8", s0, s1, a, b); }
 
 // For each kernel, what Python calls.
 #define SHIM_EXPORT(name)                                                                                              \

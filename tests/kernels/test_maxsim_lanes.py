@@ -172,6 +172,21 @@ def test_every_cut_gives_the_same(cut: Tuning, int8: bool) -> None:
         np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("width", [96, 128])
+def test_turing_makes_its_products_of_smaller_ones(width: int) -> None:
+    """The branch of the text for sm_75, which no other test here runs."""
+    rng = np.random.default_rng(8)
+    rows, offsets = corpus(rng, width, [180, 0, 9, 33, 1])
+    query = weighted(rng, 32, width)
+    scorer = MaxSim(HostToolkit(architecture=75))
+    wanted, sizes = in_float64(rounded(query), rows.astype(np.float16), offsets)
+    found = scorer.maxsim(query, rows, offsets)
+    np.testing.assert_array_less(np.abs(found - wanted), 1e-6 * sizes + 1e-30)
+    packed = quantise(rows, offsets)
+    given = (query, packed.codes, packed.scales, packed.offsets)
+    np.testing.assert_array_equal(scorer.maxsim_int8(*given), maxsim_int8_numpy(*given))
+
+
 def test_nothing_to_score() -> None:
     scorer = MaxSim(HostToolkit())
     none = np.zeros((0, 64), np.float32)

@@ -28,8 +28,9 @@ def test_every_half_goes_to_a_float_and_back() -> None:
     np.testing.assert_array_equal(back[real], bits[real])
 
 
-def test_products_of_halves() -> None:
-    toolkit = HostToolkit()
+@pytest.mark.parametrize("architecture", [75, 90])
+def test_products_of_halves(architecture: int) -> None:
+    toolkit = HostToolkit(architecture=architecture)
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((16, 16)), rng.standard_normal((8, 16))
     a, b = a.astype(np.float16), b.astype(np.float16)
@@ -39,9 +40,10 @@ def test_products_of_halves() -> None:
     np.testing.assert_allclose(out, a.astype(float) @ b.astype(float).T, rtol=1e-6, atol=1e-6)
 
 
-def test_products_of_bytes() -> None:
+@pytest.mark.parametrize("architecture", [75, 90])
+def test_products_of_bytes(architecture: int) -> None:
     """Signed and unsigned, over the whole range: a code of -128 and one of 255 are where a wrong sign shows."""
-    toolkit = HostToolkit()
+    toolkit = HostToolkit(architecture=architecture)
     rng = np.random.default_rng(2)
     a = rng.integers(0, 256, (16, 32)).astype(np.uint8)
     b = rng.integers(-128, 128, (8, 32)).astype(np.int8)
