@@ -13,12 +13,8 @@ from hypothesis import strategies as st
 
 from ragjp.index.tokens.store import dequantise, quantise
 from ragjp.rerank.maxsim_cpu import maxsim_int8_numpy, query_codes
-from ragjp.rerank.maxsim_gpu import (
-    MaxSim,
-    Tuning,
-    fragments_reference,
-    query_places,
-)
+from ragjp.rerank.maxsim_gpu import MaxSim, Tuning
+from ragjp.rerank.maxsim_layout import fragments_reference, query_places
 from tests.kernels.host import HostToolkit, needs_compiler
 from tests.kernels.maxsim_cases import LENGTHS, corpus, in_float64, rounded, weighted
 
