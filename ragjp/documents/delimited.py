@@ -131,6 +131,13 @@ def read(raw: bytes, name: str, max_chars: int) -> Document:
     DocumentError
         ``encoding_unknown``, ``not_text``, ``empty`` or ``too_large``.
     """
+    try:
+        return _table(raw, name, max_chars)
+    except csv.Error as error:  # a cell larger than all that is allowed: nothing else is an error to a reader that is not strict
+        raise reason("too_large", name, detail=f"上限 {max_chars:,} 文字") from error
+
+
+def _table(raw: bytes, name: str, max_chars: int) -> Document:
     source, encoding = decode(raw, name=name)
     text = clean_text(source)
     csv.field_size_limit(max(max_chars, 1 << 17))
