@@ -43,7 +43,18 @@ def test_every_command_shown_is_one_that_can_be_typed(name: str, root: Path) -> 
     lines = [line for body in blocks(root / name, "sh") for line in body.splitlines()]
     shown = [line for line in lines if re.match(r"(\.venv/bin/)?ragjp ", line)]
     assert shown or name == "CONTRIBUTING.md"
-    names = ("index", "search", "ask", "check", "compact", "backup", "restore", "migrate", "doctor")
+    names = (
+        "index",
+        "search",
+        "ask",
+        "check",
+        "compact",
+        "forget",
+        "backup",
+        "restore",
+        "migrate",
+        "doctor",
+    )
     table = dict.fromkeys((*names, *EVALUATIONS), commands.doctor)
     for line in shown:
         arguments = shlex.split(line, comments=True)[1:]
