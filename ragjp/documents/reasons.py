@@ -66,7 +66,13 @@ SENTENCES: dict[str, str] = {
 
 #: Codes of remarks that say that text is missing: the document is indexed in part.
 LOSSES = frozenset(
-    {"json_lines_damaged", "mail_attachments_lost", "mail_body_unreadable", "mail_lines_unreadable"}
+    {
+        "formulas_without_values",
+        "json_lines_damaged",
+        "mail_attachments_lost",
+        "mail_body_unreadable",
+        "mail_lines_unreadable",
+    }
 )
 
 _LONGEST_NAME = 200

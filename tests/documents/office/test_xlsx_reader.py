@@ -14,6 +14,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from ragjp.config import Chunking
+from ragjp.documents.contents import finding_for
 from ragjp.documents.office.sheet import Area, area_of, cell_name, place_of
 from ragjp.documents.office.xlsx import read
 from ragjp.errors import DocumentError
@@ -180,6 +181,7 @@ def test_formulas_and_errors(parts: ModuleType) -> None:
     assert document.pages[0].text == "計 | 2\n計\nTRUE"
     assert [remark.code for remark in document.remarks] == ["formulas_without_values", "error_values"]  # fmt: skip
     assert "1 個" in document.remarks[0].sentence
+    assert finding_for(document).status == "partly"
 
 
 def test_readings_of_cells(parts: ModuleType) -> None:
