@@ -194,6 +194,8 @@ def _leaf(value: object) -> str | None:
             return ""
         case bool():
             return "true" if value else "false"
+        case _Literal():
+            return str(value)
         case str():
             return _BLANK_LINES.sub("\n", clean_text(value)).strip()
         case list() if not isinstance(value, _Pairs):
