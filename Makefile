@@ -23,7 +23,7 @@ TORCH := torch==2.13.0
 ALL := .[cpu,offline,llm,torch,ui,eval,dev]
 LOCKED := .[cpu,offline,llm,torch,ui,eval,dev,bench]
 CODE := ragjp ui evals tests indexes
-DEMO := $(addprefix indexes/demo/,catalog.sqlite catalog.sqlite-journal catalog.seal segments derived writer.lock report.jsonl)
+DEMO := $(addprefix indexes/demo/,catalog.sqlite catalog.sqlite-journal catalog.seal segments derived writer.lock seen.json report.jsonl)
 DATA := $(or $(RAGJP_DATA),../shared/data)
 
 .PHONY: help demo demo-index demo-llm ui test soak lint format types eval quality bench test-gpu bench-gpu lock clean distclean venv
