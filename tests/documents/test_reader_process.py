@@ -116,12 +116,19 @@ def test_what_a_reader_starts_ends_with_it(faulty_reader: DocumentReader, write:
     faulty_reader.read(write("good.txt", PROSE.encode()), "good")
     session = faulty_reader.pid
     assert session is not None
-    seen: list[int] = []
-    watch = threading.Timer(1.0, lambda: seen.extend(processes_of_session(session)))
-    watch.start()
+    seen: set[int] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            seen.update(processes_of_session(session))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     with pytest.raises(DocumentError) as caught:
         faulty_reader.read(write("grandchild.txt", b"x"), "x")
-    watch.join()
+    over.set()
+    watcher.join()
     assert caught.value.code == "timed_out"
     assert len(seen) == 2, "the grandchild never ran, so this test shows nothing"
     assert processes_of_session(session) == []
