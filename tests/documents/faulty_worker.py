@@ -28,8 +28,8 @@ def _grow_natively() -> None:
     """Take memory as a C library does that gives up when there is none."""
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
-    while block := libc.malloc(1 << 20):
-        ctypes.memset(block, 1, 1 << 20)
+    while block := libc.malloc(1 << 22):
+        ctypes.memset(block, 1, 1 << 22)
         time.sleep(0.004)
     os.abort()
 
