@@ -60,8 +60,9 @@ test: $(FULL) ## 全部調べる: 書式、型、層の向き、テスト（環�
 	@echo "テストを実行します（数分）"
 	@$(BIN)/python -m pytest
 
-soak: $(FULL) ## 長く試す: 止める、壊す、電源を切る試験を、全部の回数で行う（二時間ほど）
-	@RAGJP_SOAK=1 $(BIN)/python -m pytest tests/faults -s -o timeout=14400
+soak: $(FULL) ## 長く試す: 止める、壊す、電源を切る試験を全部の回数で行い、ほかの試験は毎回ちがう例で行う（三時間ほど）
+	@RAGJP_SOAK=1 $(BIN)/python -m pytest tests/faults tests/device -s -o timeout=14400
+	@$(BIN)/python -m pytest --hypothesis-profile=explore -o timeout=3600
 
 lint: $(FULL) ## 書き方と、段どうしの依存の向きを調べる
 	@$(BIN)/ruff check $(CODE)

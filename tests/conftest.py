@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ragjp.config import load_recipe
 from ragjp.offline import stay_offline
@@ -37,6 +38,13 @@ TINY = {
         "euc_jp",
     ),
 }
+
+
+# The same examples in every run, and no limit of time for one: a run passes or fails for what the code does, not by luck.
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+# ``make soak``: other examples each time, and more of them.
+settings.register_profile("explore", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile("same")
 
 
 def pytest_configure() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from evals.bench.material import EVERYONE, Material, data_folder, scratch
 from ragjp.config import Recipe
 from ragjp.engine import Engine
+from ragjp.index.dense.derived import DERIVED_NAME
 from ragjp.index.storage.catalog import CATALOG_NAME, SEGMENTS_NAME
 from ragjp.index.storage.writer import IndexWriter, Manifest
 from ragjp.jobs.build import build
@@ -113,8 +114,8 @@ def copy_index(index: Path, copy: Path) -> None:
     copy.mkdir(parents=True)
     written = [
         *(index / SEGMENTS_NAME).rglob("*"),
-        index / "derived",
-        *(index / "derived").glob("*"),
+        index / DERIVED_NAME,
+        *(index / DERIVED_NAME).glob("*"),
     ]
     for path in sorted(filter(Path.exists, written)):
         target = copy / path.relative_to(index)

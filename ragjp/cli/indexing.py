@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -123,10 +122,6 @@ def _watch(args: argparse.Namespace, path: Path, stop: StopRequest, options: Opt
         _told(args, report, path.parent / load_recipe(path).name, stop)
         sys.stdout.flush()
 
-    def complain(sentence: str) -> None:
-        sys.stderr.write(sentence + "\n")
-        sys.stderr.flush()
-
     with ProgressDisplay() as progress:
         watch(
             path,
@@ -135,9 +130,9 @@ def _watch(args: argparse.Namespace, path: Path, stop: StopRequest, options: Opt
             options=replace(options, paced=progress.note),
             progress=progress,
             told=told,
-            complain=complain,
+            complain=_say,
         )
-    complain("見張りを終えました。索引は最後に取り込んだ状態です。")
+    _say("見張りを終えました。索引は最後に取り込んだ状態です。")
     return 0
 
 
@@ -154,13 +149,17 @@ def _told(args: argparse.Namespace, report: BuildReport, into: Path, stop: StopR
         write_json(build_values(report, str(into)))
     else:
         print(build_text(report, str(into)))
-    say: Callable[[str], object] = lambda text: sys.stderr.write(text + "\n")  # noqa: E731
     if report.failures:
-        say(failures_text(report, str(args.report or into / "report.jsonl")))
+        _say(failures_text(report, str(args.report or into / "report.jsonl")))
     if report.interrupted:
-        say("途中で止めました。済んだ分は索引に入っています。同じコマンドで続きから再開できます。")
+        _say("途中で止めました。済んだ分は索引に入っています。同じコマンドで続きから再開できます。")
         return stop.exit_code
     if report.kept_why:
-        say(report.kept_why)
+        _say(report.kept_why)
         return DELETIONS_WITHHELD
     return 1 if report.failures else 0
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+    sys.stderr.flush()

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 #: 128 + the number of the signal, as a shell reports it.
 _BASE = 128
@@ -17,7 +18,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal = 0
         self._event = threading.Event()
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -32,7 +33,7 @@ class StopRequest:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
 
     def __call__(self) -> bool:
         """Whether it has been asked to end."""

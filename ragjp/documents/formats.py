@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import PurePosixPath
 from typing import cast
 
 from ragjp.documents.office.kinds import office_suffix
@@ -80,6 +81,11 @@ def kind_of(raw: bytes) -> str:
         if head.startswith(magic):
             return kind
     return "HTML" if _HTML.match(head) else ""
+
+
+def is_container(name: str) -> bool:
+    """Tell by a file's name whether it may hold several documents."""
+    return PurePosixPath(name).suffix.lower() in CONTAINERS
 
 
 def reader_for(suffix: str, name: str) -> Read:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from ragjp.config import Limits
 from ragjp.documents.child import Child, ChildDied, ChildLate, worker_command
 from ragjp.documents.contents import Contents, Finding, finding_for
-from ragjp.documents.formats import CONTAINERS
+from ragjp.documents.formats import is_container
 from ragjp.documents.framing import document_from_json
 from ragjp.documents.gathering import Gathering
 from ragjp.documents.reasons import reason
@@ -101,7 +101,7 @@ class DocumentReader:
         A part that ends or hangs the reading process costs itself; after too many of those, or in all too much time, the rest is
         given up. Never raises DocumentError: what could not be read is in the findings.
         """
-        if path.suffix.lower() not in CONTAINERS:
+        if not is_container(path.name):
             try:
                 document = self.read(path, doc_id)
             except DocumentError as error:

@@ -15,6 +15,7 @@ SENTENCES: dict[str, str] = {
     "not_a_file": "{name} は通常のファイルではありません。文書のファイルを指定してください。",
     "file_unreadable": "{name} をディスクから読めません（{detail}）。ディスクや共有フォルダの状態を確かめてください。",
     "empty": "{name} には本文がありません。中身のあるファイルに差し替えるか、対象から外してください。",
+    "no_text": "{name} から文字を取り出せません。中身を確かめてください。",
     "too_large": "{name} は大きすぎます（{detail}）。分割するか、レシピの limits を上げてください。",
     # What it claims to be, and what it is.
     "format_unsupported": "{name} の形式には対応していません。{detail} のいずれかに変換してください。",
@@ -72,6 +73,41 @@ LOSSES = frozenset(
         "mail_attachments_lost",
         "mail_body_unreadable",
         "mail_lines_unreadable",
+    }
+)
+
+#: Reasons that the same bytes will have again. Whatever may depend on the moment or on what is installed is tried again.
+LASTING = frozenset(
+    {
+        "empty",
+        "encoding_unknown",
+        "format_unsupported",
+        "html_damaged",
+        "json_damaged",
+        "json_too_deep",
+        "mail_damaged",
+        "nested_in_itself",
+        "nested_too_deep",
+        "no_text",
+        "not_text",
+        "office_bomb",
+        "office_damaged",
+        "office_dtd",
+        "office_encrypted",
+        "pdf_damaged",
+        "pdf_encrypted",
+        "too_large",
+        "too_many_parts",
+        "unpacked_too_large",
+        "wrong_extension",
+        "zip_bomb",
+        "zip_damaged",
+        "zip_encrypted",
+        "zip_entry_damaged",
+        "zip_method",
+        "zip_name_unsafe",
+        "zip_overlap",
+        "zip_symlink",
     }
 )
 

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from ragjp.config import Recipe
 from ragjp.documents import DocumentReader
 from ragjp.documents.contents import Contents, Finding
+from ragjp.documents.reasons import LASTING, reason
 from ragjp.index.storage.batch import NewDocument
 from ragjp.japanese.chunks import chunk_document
 from ragjp.japanese.columns import TermColumn
 from ragjp.jobs.pace import PREPARE, READ, Pace
 from ragjp.jobs.planning import Change
-from ragjp.jobs.seen import LASTING
 from ragjp.types import Chunk
 
 #: Readers when the recipe does not say: more hardly help, since they share the cores with the encoder.
@@ -192,8 +192,7 @@ def _cut(change: Change, contents: Contents, recipe: Recipe) -> FileRead:
 
 def no_text(doc_id: str) -> Finding:
     """Say that there is no text in a document."""
-    sentence = f"{doc_id} から文字を取り出せません。中身を確かめてください。"
-    return Finding(doc_id, "refused", "no_text", sentence)
+    return Finding(doc_id, "refused", "no_text", reason("no_text", doc_id).sentence)
 
 
 class _Readers:

@@ -15,6 +15,7 @@ from ragjp.encoders import load_encoder
 from ragjp.errors import RagjpError
 from ragjp.index.reader import Snapshot
 from ragjp.index.storage.catalog import catalog_path, open_catalog
+from ragjp.index.storage.disk import whole_file
 from ragjp.index.storage.lock import changing
 from ragjp.index.storage.records import current_documents
 from ragjp.index.storage.writer import Batch, IndexWriter, Manifest
@@ -26,7 +27,7 @@ from ragjp.jobs.embedding import analyse, embed_batch, no_vectors
 from ragjp.jobs.outcomes import BuildReport, Failure, Outcome, in_order
 from ragjp.jobs.pace import EMBED, WRITE, Pace
 from ragjp.jobs.planning import Known, Plan, make_plan
-from ragjp.jobs.seen import Refusal, Seen
+from ragjp.jobs.seen import Seen
 from ragjp.jobs.settling import outcome_of, outcomes_of_plan
 from ragjp.jobs.sources import REPORT_NAME, DocumentSource, Item, folder_sources, list_items
 from ragjp.retrieval.background import LEAST_ROWS, ensure_background
@@ -337,7 +338,7 @@ def _commit_batch(
             plan.removed.extend(gone)
             removed += [*gone, *plan.moved.pop(change.moved_from, ())]
         refused = [
-            Refusal(one.doc_id, one.code, one.sentence)
+            Failure(one.doc_id, one.code, one.sentence)
             for one in file.findings
             if one.status == "refused"
         ]
@@ -383,8 +384,6 @@ def _measure_refusals(into: Path, analyzer: Analyzer, model: Encoder, recipe: Re
 
 def _write_report(into: Path, failures: Sequence[Failure]) -> None:
     """Leave the failures of the last build beside the index, one JSON object a line; whole or not at all."""
-    path = into / REPORT_NAME
-    draft = path.with_suffix(".jsonl.new")
     lines = [json.dumps(asdict(failure), ensure_ascii=False) for failure in failures]
-    draft.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    draft.replace(path)
+    with whole_file(into / REPORT_NAME, durable=False) as file:
+        file.write("".join(line + "\n" for line in lines).encode())

@@ -15,14 +15,15 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ragjp.config import Recipe
-from ragjp.documents.formats import CONTAINERS
+from ragjp.documents.formats import is_container
 from ragjp.errors import IndexCorrupt, RequestError
 from ragjp.index.dense.derived import DERIVED_NAME
 from ragjp.index.storage.batch import Batch
 from ragjp.index.storage.catalog import meta_value
+from ragjp.index.storage.disk import whole_file
 from ragjp.index.storage.migrations import migrate
 from ragjp.index.storage.traces import Traces, find_traces, page_texts, stands_in_a_page
 from ragjp.index.storage.writer import IndexWriter
@@ -64,7 +65,7 @@ def forget(
     manifest = stored_manifest(index)
     with IndexWriter(index, manifest) as writer:
         noted = _pending(writer)
-        inside = _may_hold_others(doc_id)
+        inside = is_container(doc_id)
         traces = writer.ask(lambda catalog: find_traces(catalog, doc_id, inside=inside))
         mine = noted if noted and noted.doc_id == doc_id else None
         if not traces.doc_numbers and mine is None:
@@ -83,7 +84,7 @@ def forget(
 def _finish(writer: IndexWriter, noted: Receipt, dim: int, tell: Progress) -> Receipt:
     """Do everything after the note; each step finds out what is left to do."""
     index = writer.path
-    inside = _may_hold_others(noted.doc_id)
+    inside = is_container(noted.doc_id)
     traces = writer.ask(lambda catalog: find_traces(catalog, noted.doc_id, inside=inside))
     if traces.current_ids:
         batch = Batch([], [], no_vectors(dim), None, {}, removed=traces.current_ids)
@@ -122,10 +123,6 @@ def _searched(writer: IndexWriter, noted: Receipt) -> Receipt:
         )
     kept = tuple((probe.quick, probe.sha256) for probe in probes if probe not in shared)
     return replace(noted, probes=kept, n_probes=len(probes))
-
-
-def _may_hold_others(doc_id: str) -> bool:
-    return PurePosixPath(doc_id).suffix.lower() in CONTAINERS
 
 
 def _pending(writer: IndexWriter) -> Receipt | None:
@@ -188,9 +185,8 @@ def _clean_lists(index: Path, noted: Receipt) -> None:
         lines = report.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if json.loads(line)["doc_id"] not in names]
         if kept != lines:
-            draft = report.with_name(f"{REPORT_NAME}.new")
-            draft.write_text("".join(kept), encoding="utf-8")
-            draft.replace(report)
+            with whole_file(report, durable=False) as file:
+                file.write("".join(kept).encode())
     seen = Seen.read(index)
     if names & seen.files.keys():
         seen.files = {name: sight for name, sight in seen.files.items() if name not in names}

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ragjp.config import Recipe
-from ragjp.documents.formats import CONTAINERS
+from ragjp.documents.formats import is_container
+from ragjp.documents.reasons import LASTING
 from ragjp.errors import DocumentError
 from ragjp.jobs.outcomes import Failure
-from ragjp.jobs.seen import LASTING, FileState, Refusal, Seen, Sight, readers_fingerprint
+from ragjp.jobs.seen import FileState, Seen, Sight, readers_fingerprint
 from ragjp.jobs.sources import FileItem, Item
 
 #: This many documents may always go: three of four are nothing to stop a job for.
@@ -69,7 +70,7 @@ class Plan:
     readers: str = ""
     stopped: bool = False
 
-    def refuse(self, change: Change, refusals: Sequence[Refusal], *, kept: bool) -> None:
+    def refuse(self, change: Change, refusals: Sequence[Failure], *, kept: bool) -> None:
         """Note what of a file could not be read, so that the same bytes are not tried again in vain.
 
         ``kept``: whether what the index holds of the file stays.
@@ -155,7 +156,7 @@ def _by_file(known: Known, files: set[str]) -> dict[str, list[str]]:
             continue
         above = [str(folder) for folder in PurePosixPath(doc_id).parents][::-1]
         file_id = next((path for path in above if path in files), None)
-        archive = next((path for path in above if _suffix(path) in CONTAINERS), doc_id)
+        archive = next((path for path in above if is_container(path)), doc_id)
         if file_id is None and archive != doc_id:
             # What came from one file carries that file's hash; a folder that is only called like an archive holds several.
             archives[archive, known[doc_id][0]].append(doc_id)
@@ -164,10 +165,6 @@ def _by_file(known: Known, files: set[str]) -> dict[str, list[str]]:
     for (archive, _), documents in archives.items():
         found[documents[0] if archive in found else archive] += documents
     return found
-
-
-def _suffix(path: str) -> str:
-    return PurePosixPath(path).suffix.lower()
 
 
 def _content(item: Item, now: Seen, trusted: Seen) -> str:

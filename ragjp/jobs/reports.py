@@ -6,9 +6,7 @@ The page needs nothing but itself: no script, no link, no picture; whatever a fi
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from html import escape
@@ -16,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ragjp.index.storage.disk import on_disk
+from ragjp.index.storage.disk import on_disk, whole_file
 from ragjp.jobs.outcomes import LABELS, BuildReport, Outcome
 from ragjp.jobs.pace import in_words
 
@@ -151,15 +149,5 @@ def _text(value: object) -> str:
 
 
 def _write(path: Path, parts: Iterable[str]) -> None:
-    draft = path.with_name(path.name + ".new")
-    with on_disk(path):
-        try:
-            with draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                draft.unlink()
-            raise
+    with on_disk(path), whole_file(path) as file:
+        file.writelines(part.encode("utf-8", "backslashreplace") for part in parts)

@@ -20,45 +20,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import ragjp.documents
+from ragjp.index.storage.disk import whole_file
+from ragjp.jobs.outcomes import Failure
 
 SEEN_NAME = "seen.json"
 _FORMAT = 1
 #: A file must have been left alone for this long before it was looked at, to be taken for unchanged by its times alone.
 SETTLED_NS = 60 * 10**9
-#: Reasons that the same bytes will have again. Whatever may depend on the moment or on what is installed is tried again.
-LASTING = frozenset(
-    {
-        "empty",
-        "encoding_unknown",
-        "format_unsupported",
-        "html_damaged",
-        "json_damaged",
-        "json_too_deep",
-        "mail_damaged",
-        "nested_in_itself",
-        "nested_too_deep",
-        "no_text",
-        "not_text",
-        "office_bomb",
-        "office_damaged",
-        "office_dtd",
-        "office_encrypted",
-        "pdf_damaged",
-        "pdf_encrypted",
-        "too_large",
-        "too_many_parts",
-        "unpacked_too_large",
-        "wrong_extension",
-        "zip_bomb",
-        "zip_damaged",
-        "zip_encrypted",
-        "zip_entry_damaged",
-        "zip_method",
-        "zip_name_unsafe",
-        "zip_overlap",
-        "zip_symlink",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +56,6 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a file, or a part of a mail or an archive, could not be read."""
-
-    doc_id: str
-    code: str
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
 class Sight:
     """One file as it was seen: its state (None when it was not settled), the hash of its bytes, and what of it was refused.
 
@@ -105,7 +64,7 @@ class Sight:
 
     state: FileState | None
     content: str
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[Failure, ...] = ()
     readers: str = ""
 
 
@@ -131,7 +90,7 @@ class Seen:
         sight = self.files.get(doc_id)
         return sight.content if sight and state is not None and sight.state == state else None
 
-    def refusals_of(self, doc_id: str, content: str, readers: str) -> tuple[Refusal, ...]:
+    def refusals_of(self, doc_id: str, content: str, readers: str) -> tuple[Failure, ...]:
         """What of these bytes was refused, if readers of this fingerprint have refused it."""
         sight = self.files.get(doc_id)
         if sight is None or sight.content != content or sight.readers != readers:
@@ -140,16 +99,10 @@ class Seen:
 
     def write(self, index: Path) -> None:
         """Write the cache; whole or not at all. A disk that refuses costs the next run its time."""
-        draft = index / f"{SEEN_NAME}.new"
         body = {"format": _FORMAT, "files": {name: _row(one) for name, one in self.files.items()}}
-        try:
-            draft.write_text(
-                json.dumps(body, ensure_ascii=True, separators=(",", ":")), encoding="ascii"
-            )
-            draft.replace(index / SEEN_NAME)
-        except OSError:
-            with suppress(OSError):
-                draft.unlink()
+        text = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+        with suppress(OSError), whole_file(index / SEEN_NAME, durable=False) as file:
+            file.write(text.encode("ascii"))
 
 
 def readers_fingerprint(limits: Mapping[str, object]) -> str:
@@ -192,10 +145,10 @@ def _sight(row: list[object]) -> Sight:
     raise ValueError("a row that is not as agreed")
 
 
-def _refusal(row: object) -> Refusal:
+def _refusal(row: object) -> Failure:
     match row:
         case [str(doc_id), str(code), str(sentence)]:
-            return Refusal(doc_id, code, sentence)
+            return Failure(doc_id, code, sentence)
     raise ValueError("a refusal that is not as agreed")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ragjp.documents.contents import belongs_to
 from ragjp.index.storage.batch import NewDocument
 from ragjp.jobs.ahead import FileRead
 from ragjp.jobs.outcomes import Outcome, Status
@@ -62,7 +63,7 @@ def outcomes_of_plan(plan: Plan, done: Sequence[Outcome] = ()) -> Iterator[Outco
         # A mail or an archive has been read when any of its documents has.
         if doc_id in settled or read & {doc_id, change.moved_from} - {""}:
             continue
-        if any(one.startswith(doc_id + "/") for one in settled):
+        if any(belongs_to(one, doc_id) for one in settled):
             continue
         yield Outcome(
             doc_id,

@@ -38,7 +38,8 @@ def moment_of(value: float, *, from_1904: bool = False, n_places: int = 0) -> da
         return None
     start = datetime(1899, 12, 31) if days < _FALSE_DAY else datetime(1899, 12, 30)
     unit = 10 ** min(n_places, 3)
-    return start + timedelta(milliseconds=1000 // unit * round(days * _DAY_S * unit))
+    rounded = min(round(days * _DAY_S * unit), (_LAST_DAY + 1) * _DAY_S * unit - 1)
+    return start + timedelta(milliseconds=1000 // unit * rounded)
 
 
 def era_of(day: date) -> tuple[str, str, int]:
@@ -65,7 +66,7 @@ def format_date(
     )
     moment = moment_of(value, from_1904=from_1904, n_places=n_places)
     elapsed = any(kind == "elapsed" for kind, _ in tokens)
-    if moment is None and not (elapsed and value >= 0 and math.isfinite(value)):
+    if moment is None and not (elapsed and value >= 0 and math.isfinite(value * _DAY_S)):
         return None
     half = any(kind == "ampm" for kind, _ in tokens)
     writer = _Moment(moment or datetime(1900, 1, 1), value, half=half, first_year=first_year)

@@ -303,7 +303,8 @@ def _scientific(value: Decimal, tokens: list[Token]) -> str:
 
 
 def _fraction(value: Decimal, tokens: list[Token]) -> str:
-    at = next(i for i, (kind, _) in enumerate(tokens) if kind == "slash")
+    first = next(i for i, (kind, _) in enumerate(tokens) if kind == "digit")
+    at = next(i for i, (kind, _) in enumerate(tokens) if kind == "slash" and i > first)
     n_digits = sum(kind == "digit" for kind, _ in tokens[at:])
     before = [i for i, (kind, _) in enumerate(tokens[:at]) if kind == "digit"]
     mixed = any(tokens[i] == ("literal", " ") for i in range(before[0], before[-1]))

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from ragjp.index.dense.codes import Codes, mean_vector, record_blocks, record_bytes
 from ragjp.index.dense.lists import Lists, Setting, lists_from, make_lists, n_lists
 from ragjp.index.storage.catalog import SEGMENTS_NAME
-from ragjp.index.storage.disk import storage_failed, sync_folder, write_json_file
+from ragjp.index.storage.disk import storage_failed, sync_folder, whole_file, write_json_file
 from ragjp.index.storage.segments import FileRecord, Segment, file_sha256, map_array
 
 DERIVED_NAME = "derived"
@@ -321,21 +321,11 @@ def _write(wanted: _File, vectors: NDArray[np.float16]) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir()
         sync_folder(path.parent.parent)
-    draft = path.with_name(path.name + ".new")
     digest = hashlib.sha256()
-    try:
-        with draft.open("wb") as file:
-            for block in _file_blocks(wanted, vectors):
-                digest.update(block)
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
-    sync_folder(path.parent)
+    with whole_file(path) as file:
+        for block in _file_blocks(wanted, vectors):
+            digest.update(block)
+            file.write(block)
     write_json_file(path.with_suffix(".json"), {**wanted.sidecar, "sha256": digest.hexdigest()})
 
 

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ragjp.errors import IndexLocked, RagjpError, StorageFailed
 
@@ -54,20 +54,35 @@ def sync_folder(path: Path) -> None:
     sync_file(path)
 
 
-def write_json_file(path: Path, values: dict[str, Any]) -> None:
-    """Write a small JSON file that appears whole or not at all, and survives a power cut once this has returned."""
+@contextmanager
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Write a file that appears under its name when the block has ended, whole or not at all.
+
+    Parameters
+    ----------
+    durable
+        Whether it survives a power cut from then on. What is only a convenience need not wait for the disk.
+    """
     draft = path.with_name(path.name + ".new")
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(values, file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
+        with draft.open("wb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         draft.rename(path)
     except BaseException:
         with suppress(OSError):
             draft.unlink()
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_json_file(path: Path, values: dict[str, Any]) -> None:
+    """Write a small JSON file that appears whole or not at all, and survives a power cut once this has returned."""
+    with whole_file(path) as file:
+        file.write(json.dumps(values, ensure_ascii=False).encode())
 
 
 def reason_of(error: OSError | sqlite3.Error) -> str:

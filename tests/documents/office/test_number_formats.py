@@ -104,6 +104,17 @@ def test_any_number_in_any_format(value: float, code: str) -> None:
     assert isinstance(format_value(value, code), str)
 
 
+def test_a_number_whose_seconds_are_beyond_every_float_is_shown_as_a_number() -> None:
+    """Guards against a format of elapsed hours that ended the reading of the workbook (found by the test above)."""
+    assert format_value(1e308, "[h]:mm:ss") == format_value(1e308, "General")
+
+
+def test_the_last_moment_of_the_calendar() -> None:
+    """Guards against a moment rounded into the year 10000."""
+    for code in ("yyyy/m/d h:mm:ss", "yyyy/m/d h:mm:ss.000", "[h]:mm"):
+        assert isinstance(format_value(2958465.9999999995, code), str)
+
+
 def test_numbers_of_lists() -> None:
     """Guards against 第十条 drawn as 第十零条."""
     assert [kanji_number(n) for n in (1, 10, 11, 20, 110, 1000)] == ["一", "十", "十一", "二十", "百十", "千"]  # fmt: skip
