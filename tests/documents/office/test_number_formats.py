@@ -115,6 +115,11 @@ def test_the_last_moment_of_the_calendar() -> None:
         assert isinstance(format_value(2958465.9999999995, code), str)
 
 
+def test_a_fraction_that_begins_with_its_stroke() -> None:
+    """Guards against a format ``/0/0`` that ended the reading of the workbook."""
+    assert format_value(0.5, "/0/0") == "1/2"
+
+
 def test_numbers_of_lists() -> None:
     """Guards against 第十条 drawn as 第十零条."""
     assert [kanji_number(n) for n in (1, 10, 11, 20, 110, 1000)] == ["一", "十", "十一", "二十", "百十", "千"]  # fmt: skip
