@@ -30,9 +30,11 @@ ENCODINGS = [
 ]  # fmt: skip
 
 
-def written(rows: list[list[str]], delimiter: str = ",", end: str = "\r\n", **how: int) -> str:
+def written(
+    rows: list[list[str]], delimiter: str = ",", end: str = "\r\n", quoting: int = csv.QUOTE_MINIMAL
+) -> str:
     out = io.StringIO()
-    csv.writer(out, delimiter=delimiter, lineterminator=end, **how).writerows(rows)  # type: ignore[arg-type]
+    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
     return out.getvalue()
 
 
