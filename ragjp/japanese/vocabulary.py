@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
-from operator import add
 from types import ModuleType
 
 import numpy as np
@@ -139,9 +138,9 @@ def _together(parts: Parts) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 def _spelled(keys: NDArray[np.int64]) -> list[str]:
     """Spell the keys of ``pair_keys`` out."""
     pairs = keys - 1
-    first = str((pairs >> 21).astype(np.uint32).tobytes(), "utf-32-le")
-    second = str((pairs & 0x1FFFFF).astype(np.uint32).tobytes(), "utf-32-le")
-    terms = list(map(add, first, second))
-    for alone in np.flatnonzero(pairs < 1 << 21).tolist():
-        terms[alone] = second[alone]
+    letters = np.stack([pairs >> 21, pairs & 0x1FFFFF], axis=1).astype(np.uint32)
+    alone = letters[:, 0] == 0
+    # A string of fixed width ends at its first zero: what stands alone goes to the front.
+    letters[alone] = letters[alone][:, ::-1]
+    terms: list[str] = letters.view("<U2").ravel().tolist()
     return terms
